@@ -1,0 +1,54 @@
+"""Every error that a user can meet, one class for each thing they can do about it.
+
+    raise AnnotationError("clip.pkl: `cameras` has shape (90, 4); expected (90, 3)")
+
+A message is one line: the file and the field, the value met, what was expected, what to do.
+The command line prints it without a traceback; any other exception is a bug and keeps its own.
+Covered by tests/test_errors.py.
+"""
+
+from __future__ import annotations
+
+
+class PoseKineticsError(Exception):
+    """Base of all errors caused by input, the system or the network, never by a bug of ours."""
+
+
+class ClipNameError(PoseKineticsError, ValueError):
+    """A file name or clip id that is not of the form `<video_id>_<start>_<end>`."""
+
+
+class AnnotationError(PoseKineticsError, ValueError):
+    """A pickle that cannot be read, or whose arrays are missing, misshapen or not finite."""
+
+
+class UnsafePickleError(AnnotationError):
+    """A pickle that asks for more than plain data; it was refused before anything ran."""
+
+
+class FacesError(PoseKineticsError, ValueError):
+    """The mesh's triangles are missing, unreadable or do not fit its vertices."""
+
+
+class BodyModelError(PoseKineticsError, ValueError):
+    """A body model or joint regressor that is missing, misshapen or incomplete."""
+
+
+class VideoNotFoundError(PoseKineticsError, FileNotFoundError):
+    """No video file for this clip in any of the places that were looked in."""
+
+
+class VideoReadError(PoseKineticsError, OSError):
+    """A file that is empty, is not a video, or cannot be decoded."""
+
+
+class VideoTruncatedError(VideoReadError):
+    """A video that ends before its own header says that it does."""
+
+
+class OutputError(PoseKineticsError, OSError):
+    """A result that could not be written: no permission, no space, no such folder."""
+
+
+class MissingDependencyError(PoseKineticsError, ImportError):
+    """An optional part is not installed; the message gives the command that installs it."""
