@@ -1,0 +1,76 @@
+"""What a frame shows beside the body: where in the clip it is, and whether it has a label.
+
+    timeline = Timeline(640, 360, label_times, duration)
+    timeline.draw(picture, seconds)
+    draw_unlabelled_mark(picture)
+
+Everything is drawn in place into (H, W, 3) uint8 RGB. Covered by tests/test_layouts.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+_TIMELINE_EMPTY = np.array((70, 70, 70), np.float32)
+_TIMELINE_LABELLED = np.array((64, 156, 255), np.float32)
+_TIMELINE_NOW = (255, 255, 255)
+_TIMELINE_OPACITY = 0.75
+_UNLABELLED_MARK = (200, 200, 200)
+
+
+def draw_unlabelled_mark(picture: Array) -> None:
+    """A small hollow ring in the upper right corner: the file says nothing of this frame."""
+    height, width = picture.shape[:2]
+    radius = max(3, round(min(height, width) / 60))
+    centre = (width - 1 - 3 * radius, 3 * radius)
+    cv2.circle(picture, centre, radius, (0, 0, 0), max(2, radius // 2 + 1), cv2.LINE_AA)
+    cv2.circle(picture, centre, radius, _UNLABELLED_MARK, max(1, radius // 4), cv2.LINE_AA)
+
+
+class Timeline:
+    """A thin strip along the bottom that shows where labels exist and where we are."""
+
+    def __init__(self, width: int, height: int, label_times: Array, duration: float) -> None:
+        """Prepares the strip of one clip.
+
+        Args:
+            width: columns of the picture.
+            height: rows of the picture.
+            label_times: (N,) seconds since the start of the clip.
+            duration: seconds.
+        """
+        self._height = max(2, round(height / 90))
+        self._duration = max(duration, 1e-9)
+        columns = (label_times / self._duration * width).astype(np.int64)
+        # A label is drawn as wide as the time to the next one where labels are dense.
+        span = max(1, round(width * _typical_step(label_times) / self._duration))
+        strip = np.tile(_TIMELINE_EMPTY, (width, 1))
+        for column in columns:
+            strip[max(column, 0) : max(column + span, 0)] = _TIMELINE_LABELLED
+        self._strip = np.rint(strip * _TIMELINE_OPACITY).astype(np.uint8)[None]
+
+    def draw(self, picture: Array, seconds: float) -> None:
+        """Draws the strip with a marker at `seconds` since the start of the clip."""
+        height, width = picture.shape[:2]
+        band = picture[height - self._height :]
+        cv2.addWeighted(
+            band,
+            1 - _TIMELINE_OPACITY,
+            np.broadcast_to(self._strip, band.shape).copy(),
+            1.0,
+            0.0,
+            dst=band,
+        )
+        half = max(1, self._height // 3)
+        column = min(width - 1, max(0, round(seconds / self._duration * width)))
+        band[:, max(0, column - half) : column + half + 1] = _TIMELINE_NOW
+
+
+def _typical_step(times: Array) -> float:
+    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
