@@ -21,7 +21,8 @@ _TIMELINE_EMPTY = np.array((70, 70, 70), np.float32)
 _TIMELINE_LABELLED = np.array((64, 156, 255), np.float32)
 _TIMELINE_NOW = (255, 255, 255)
 _TIMELINE_OPACITY = 0.75
-_UNLABELLED_MARK = (200, 200, 200)
+_MARK = (225, 225, 225)
+_MARK_SHADOW = (90, 90, 90)
 
 
 def draw_unlabelled_mark(picture: Array) -> None:
@@ -29,8 +30,9 @@ def draw_unlabelled_mark(picture: Array) -> None:
     height, width = picture.shape[:2]
     radius = max(3, round(min(height, width) / 60))
     centre = (width - 1 - 3 * radius, 3 * radius)
-    cv2.circle(picture, centre, radius, (0, 0, 0), max(2, radius // 2 + 1), cv2.LINE_AA)
-    cv2.circle(picture, centre, radius, _UNLABELLED_MARK, max(1, radius // 4), cv2.LINE_AA)
+    line = max(1, radius // 3)
+    cv2.circle(picture, centre, radius, _MARK_SHADOW, line + 1, cv2.LINE_AA)
+    cv2.circle(picture, centre, radius, _MARK, line, cv2.LINE_AA)
 
 
 class Timeline:
@@ -43,16 +45,17 @@ class Timeline:
             width: columns of the picture.
             height: rows of the picture.
             label_times: (N,) seconds since the start of the clip.
-            duration: seconds.
+            duration: seconds; 0 where the file does not say.
         """
         self._height = max(2, round(height / 90))
-        self._duration = max(duration, 1e-9)
-        columns = (label_times / self._duration * width).astype(np.int64)
-        # A label is drawn as wide as the time to the next one where labels are dense.
-        span = max(1, round(width * _typical_step(label_times) / self._duration))
+        self._duration = duration or float(label_times.max(initial=0)) or 1.0
+        per_second = width / self._duration
+        # A label lasts until the next one where labels are dense.
+        starts = np.rint(label_times * per_second).astype(np.int64).clip(0, width)
+        ends = np.rint((label_times + _typical_step(label_times)) * per_second).astype(np.int64)
         strip = np.tile(_TIMELINE_EMPTY, (width, 1))
-        for column in columns:
-            strip[max(column, 0) : max(column + span, 0)] = _TIMELINE_LABELLED
+        for start, end in zip(starts, np.maximum(ends, starts + 1), strict=True):
+            strip[start:end] = _TIMELINE_LABELLED
         self._strip = np.rint(strip * _TIMELINE_OPACITY).astype(np.uint8)[None]
 
     def draw(self, picture: Array, seconds: float) -> None:
