@@ -150,10 +150,10 @@ class VideoReader:
             end_sec=self._end,
             origin=clip_start if self._start else self._earliest(clip_start),
             colour=(
-                first.colorspace,
-                first.color_range,
-                first.color_primaries,
-                first.color_trc,
+                stream.codec_context.colorspace,
+                stream.codec_context.color_range,
+                stream.codec_context.color_primaries,
+                stream.codec_context.color_trc,
             ),
             sample_aspect_ratio=aspect or None,
         )
