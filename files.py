@@ -9,15 +9,18 @@ Covered by tests/test_files.py.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from errors import OutputError
+from errors import OutputError, PoseKineticsError
 
 _SUFFIX = ".partial"
+# What a full or failing disk says without naming the file.
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 @contextlib.contextmanager
@@ -41,7 +44,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     with _partial(path) as temporary:
         temporary.mkdir()
         yield temporary
-        if path.exists():
+        if path.is_dir():
             shutil.rmtree(path)
         temporary.replace(path)
 
@@ -72,11 +75,12 @@ def _partial(path: Path) -> Iterator[Path]:
     make_folder(path.parent)
     _remove_left_behind(path)
     temporary = path.with_name(f".{path.name}.{_host()}-{os.getpid()}{_SUFFIX}")
+    _remove(temporary)  # in a container, a killed process had the same number
     try:
         yield temporary
     except OSError as error:
         _remove(temporary)
-        if isinstance(error, OutputError) or not _is_about(error, temporary):
+        if isinstance(error, PoseKineticsError) or not _is_about(error, path, temporary):
             raise
         raise output_error(path, error) from error
     except BaseException:
@@ -84,9 +88,12 @@ def _partial(path: Path) -> Iterator[Path]:
         raise
 
 
-def _is_about(error: OSError, temporary: Path) -> bool:
-    """Whether the error names the file being written, or no file at all (a full disk)."""
-    return error.filename is None or Path(os.fsdecode(error.filename)) == temporary
+def _is_about(error: OSError, *places: Path) -> bool:
+    """Whether the error names a place being written or what is in it, or is a full disk."""
+    if error.filename is None:
+        return error.errno in _DISK_ERRORS
+    name = Path(os.fsdecode(error.filename))
+    return any(place == name or place in name.parents for place in places)
 
 
 def _remove_left_behind(path: Path) -> None:

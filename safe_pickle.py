@@ -2,21 +2,23 @@
 
     data = safe_pickle.load(Path("KV4jIAq3WJo_155_165.pkl"))   # {"time": array([...]), ...}
 
-A pickle is a program for a small machine. Here that machine may only fetch the names listed in
-`_PLAIN_NAMES`, and each of them gives a stand-in of ours, never the real thing: an array is put
-together from its bytes, dtype and shape only after all of them have been checked against each
-other. Covered by tests/test_safe_pickle.py.
+A pickle is a program for a small machine. The machine here is our own: it knows the instructions
+that data needs, and the names in `_PLAIN_NAMES`, each of which gives a stand-in of ours, never
+the real thing. An array is put together from its bytes, dtype and shape only after all of them
+have been checked against each other and against the size of the file. The standard library's
+machine would not do even with such names alone: a file of 3 MB can make it overflow the C stack,
+and one of 20 bytes can make it reserve gigabytes. Covered by tests/test_safe_pickle.py.
 """
 
 from __future__ import annotations
 
+import codecs
 import io
 import math
-import pickle
 import pickletools
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +28,25 @@ import numpy.typing as npt
 from errors import AnnotationError, UnsafePickleError
 
 _PLAIN_DTYPE = re.compile(r"\|?(\?|[biufcSU]\d{1,4})")
+_OPCODES = {opcode.code.encode("latin1"): opcode for opcode in pickletools.opcodes}
+_MOST_AXES = 32
 
 
 class PickledObject:
     """Stands in for an instance of a class that is admitted as data and never imported.
 
-    `state` is what the pickle would have handed to the instance: usually its `__dict__`.
+    Attributes:
+        name: the class, as in `chumpy.ch.Ch`.
+        state: what the pickle would have handed to the instance: usually its `__dict__`.
     """
 
-    name = "object"
-    state: Any = None
-
-    def __setstate__(self, state: object) -> None:
-        self.state = state
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.state: Any = None
 
 
 def load(path: Path, admit_objects: frozenset[str] = frozenset()) -> Any:
-    """Reads one pickle, written by Python 2 or 3 and numpy 1 or 2.
+    """Reads one pickle, written by Python 2 or 3 and numpy 1 or 2, in any protocol.
 
     Args:
         path: the file.
@@ -51,10 +55,10 @@ def load(path: Path, admit_objects: frozenset[str] = frozenset()) -> Any:
 
     Returns:
         Plain containers, numbers, text and numpy arrays of numbers or text. Python 2's `str`
-        arrives as `str`, one character a byte.
+        arrives as `str`, one character a byte. The keys of every `dict` are text.
 
     Raises:
-        UnsafePickleError: the pickle asks for a name that is not admitted. Nothing has run.
+        UnsafePickleError: the pickle asks for more than data. Nothing has run.
         AnnotationError: the file cannot be read, is not a pickle, or is damaged.
     """
     try:
@@ -67,16 +71,15 @@ def load(path: Path, admit_objects: frozenset[str] = frozenset()) -> Any:
 def loads(data: bytes, name: str, admit_objects: frozenset[str] = frozenset()) -> Any:
     """Like `load`, from bytes; `name` is what messages call them."""
     try:
-        _check_opcodes(data)
-        return _Materialiser().plain(_Unpickler(data, admit_objects).load())
+        return _Materialiser(len(data)).plain(_Machine(admit_objects).run(data))
     except _RefusedError as error:
         raise UnsafePickleError(
-            f"{name}: refused: {error}; a pickle of this dataset holds only numpy arrays and "
-            "plain containers. Nothing in it was run: fetch the file again from a source you trust"
+            f"{name}: refused: {error}; data needs only numpy arrays and plain containers. "
+            "Nothing in it was run: fetch the file again from a source you trust"
         ) from error
     except _DAMAGE as error:
         raise AnnotationError(
-            f"{name}: is not a whole pickle: {str(error) or type(error).__name__}; "
+            f"{name}: is not a whole pickle: {_printable(str(error)) or type(error).__name__}; "
             "fetch the file again"
         ) from error
 
@@ -85,64 +88,246 @@ class _RefusedError(Exception):
     """The pickle wants something that plain data does not need."""
 
 
-# What the standard unpickler raises on bytes that are no pickle: it promises no narrower set.
-_DAMAGE = (
-    pickle.UnpicklingError,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
+# What bytes that are no pickle can make `pickletools`, numpy and the machine below raise.
+_DAMAGE = (ArithmeticError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 
 
-def _check_opcodes(data: bytes) -> None:
-    """Refuses pickles that are cut short, or whose declared sizes exceed the bytes there are.
+def _opcodes(data: bytes) -> Iterator[tuple[str, Any]]:
+    """The instructions, up to but without STOP, each with the argument that is part of it."""
+    stream = io.BytesIO(data)
+    while code := stream.read(1):
+        opcode = _OPCODES.get(code)
+        if opcode is None:
+            raise ValueError(f"byte {stream.tell() - 1} is no instruction")
+        if opcode.name == "STOP":
+            return
+        if opcode.name == "STRING":
+            yield opcode.name, _python2_string(stream.readline())
+        else:
+            yield opcode.name, opcode.arg.reader(stream) if opcode.arg else None
+    raise ValueError("it ends before its STOP mark")
 
-    The standard unpickler reserves memory for what a pickle declares before it looks at what is
-    there, both for strings and for memo entries; a file of 20 bytes could ask for gigabytes.
-    """
-    stopped = False
-    for count, (opcode, argument, _) in enumerate(pickletools.genops(io.BytesIO(data))):
-        if "PUT" in opcode.name and int(argument or 0) > count:
-            raise _RefusedError(f"memo entry {argument} after {count} steps")
-        stopped = opcode.name == "STOP"
-    if not stopped:
-        raise EOFError("it ends before its STOP mark")
+
+def _python2_string(line: bytes) -> str:
+    """A quoted, escaped string of protocol 0; `pickletools` reads only those that are ASCII."""
+    quote, text, end = line[:1], line[1:-2], line[-2:]
+    if quote not in {b"'", b'"'} or end != quote + b"\n":
+        raise ValueError("a string without its quotes")
+    return codecs.escape_decode(text)[0].decode("latin1")
 
 
-class _Unpickler(pickle.Unpickler):
-    def __init__(self, data: bytes, admit_objects: frozenset[str]) -> None:
-        # latin1 keeps every byte of Python 2's strings, which is where array data lives.
-        super().__init__(io.BytesIO(data), encoding="latin1")
+class _Machine:
+    """Runs instructions on stand-ins. An instruction that is not in `_INSTRUCTIONS` is refused."""
+
+    def __init__(self, admit_objects: frozenset[str]) -> None:
         self._admit_objects = admit_objects
+        self._stack: list[Any] = []
+        self._below_marks: list[list[Any]] = []
+        self._memo: dict[int, Any] = {}
 
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        name = f"{module_name}.{global_name}"
+    def run(self, data: bytes) -> Any:
+        for name, argument in _opcodes(data):
+            instruction = _INSTRUCTIONS.get(name)
+            if instruction is None:
+                raise _RefusedError(f"it uses the instruction {name}")
+            instruction(self, argument)
+        return self._stack.pop()
+
+    def nothing(self, _: object) -> None:
+        """Protocol numbers and frames help those who read from a stream."""
+
+    def push(self, value: object) -> None:
+        self._stack.append(value)
+
+    def pop(self, _: object) -> None:
+        if self._stack:
+            self._stack.pop()
+        else:
+            self._since_mark()
+
+    def mark(self, _: object) -> None:
+        self._below_marks.append(self._stack)
+        self._stack = []
+
+    def pop_mark(self, _: object) -> None:
+        self._since_mark()
+
+    def put(self, index: int) -> None:
+        self._memo[index] = self._stack[-1]
+
+    def memoize(self, _: object) -> None:
+        self._memo[len(self._memo)] = self._stack[-1]
+
+    def get(self, index: int) -> None:
+        self.push(self._memo[index])
+
+    def list_(self, _: object) -> None:
+        self.push(self._since_mark())
+
+    def append(self, _: object) -> None:
+        self._extend(self._last(1))
+
+    def appends(self, _: object) -> None:
+        self._extend(self._since_mark())
+
+    def tuple_(self, _: object) -> None:
+        self.push(tuple(self._since_mark()))
+
+    def tuple1(self, _: object) -> None:
+        self.push(tuple(self._last(1)))
+
+    def tuple2(self, _: object) -> None:
+        self.push(tuple(self._last(2)))
+
+    def tuple3(self, _: object) -> None:
+        self.push(tuple(self._last(3)))
+
+    def dict_(self, _: object) -> None:
+        items = self._since_mark()
+        self.push({})
+        self._set_items(items)
+
+    def setitem(self, _: object) -> None:
+        self._set_items(self._last(2))
+
+    def setitems(self, _: object) -> None:
+        self._set_items(self._since_mark())
+
+    def additems(self, _: object) -> None:
+        items = _text_only(self._since_mark())
+        self._top(set).update(items)
+
+    def frozenset_(self, _: object) -> None:
+        self.push(frozenset(_text_only(self._since_mark())))
+
+    def global_(self, names: str) -> None:
+        self._push_name(names.replace(" ", ".", 1))
+
+    def stack_global(self, _: object) -> None:
+        module, name = self._last(2)
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise ValueError("a name that is not text")
+        self._push_name(f"{module}.{name}")
+
+    def reduce(self, _: object) -> None:
+        function, arguments = self._last(2)
+        if not (isinstance(function, _Function) and isinstance(arguments, tuple)):
+            raise _RefusedError("it calls something that is no function")
+        self.push(function.function(*arguments))
+
+    def newobj(self, _: object) -> None:
+        kind, arguments = self._last(2)
+        if not isinstance(kind, _Class) or arguments != ():
+            raise _RefusedError("it makes an object of an unknown kind")
+        self.push(PickledObject(kind.name))
+
+    def build(self, _: object) -> None:
+        (state,) = self._last(1)
+        target = self._stack[-1]
+        if isinstance(target, PickledObject):
+            target.state = state
+        elif isinstance(target, (_Array, _Dtype)):
+            target.set_state(state)
+        else:
+            raise _RefusedError("it changes something that is no object")
+
+    def _push_name(self, name: str) -> None:
         if name in self._admit_objects:
-            return type(global_name, (PickledObject,), {"name": name})
-        if name not in _PLAIN_NAMES:
-            raise _RefusedError(f"it asks for `{name}`")
-        return _Callable(_PLAIN_NAMES[name])
+            self.push(_Class(name))
+        elif name in _PLAIN_NAMES:
+            self.push(_Function(_PLAIN_NAMES[name]))
+        else:
+            raise _RefusedError(f"it asks for `{_printable(name)}`")
 
-    def persistent_load(self, pid: Any) -> Any:
-        raise _RefusedError("it refers to data outside the file")
+    def _last(self, count: int) -> list[Any]:
+        items = self._stack[-count:]
+        if len(items) < count:
+            raise ValueError("an instruction without its operands")
+        del self._stack[-count:]
+        return items
+
+    def _since_mark(self) -> list[Any]:
+        items = self._stack
+        self._stack = self._below_marks.pop()
+        return items
+
+    def _top(self, kind: type) -> Any:
+        if type(self._stack[-1]) is not kind:
+            raise _RefusedError(f"it adds to something that is no {kind.__name__}")
+        return self._stack[-1]
+
+    def _extend(self, items: list[Any]) -> None:
+        self._top(list).extend(items)
+
+    def _set_items(self, items: list[Any]) -> None:
+        keys, values = _text_only(items[::2]), items[1::2]
+        self._top(dict).update(zip(keys, values, strict=True))
 
 
-class _Callable:
-    """A function as a pickle gets to see it: to be called, with nothing on it to overwrite."""
+def _text_only(keys: list[Any]) -> list[Any]:
+    """Only text is safe to hash: nested tuples can overflow the C stack or never come to an end."""
+    for key in keys:
+        if not isinstance(key, (str, bytes)):
+            raise _RefusedError(f"it uses a {_kind(key)} as a key")
+    return keys
 
-    __slots__ = ("function",)
+
+_INSTRUCTIONS: Mapping[str, Callable[[_Machine, Any], None]] = {
+    "PROTO": _Machine.nothing,
+    "FRAME": _Machine.nothing,
+    "NONE": lambda machine, _: machine.push(None),
+    "NEWTRUE": lambda machine, _: machine.push(True),
+    "NEWFALSE": lambda machine, _: machine.push(False),
+    **dict.fromkeys(
+        (
+            *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+            *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "BINUNICODE8"),
+            *("SHORT_BINUNICODE", "BINBYTES", "BINBYTES8", "SHORT_BINBYTES", "BYTEARRAY8"),
+        ),
+        _Machine.push,
+    ),
+    "POP": _Machine.pop,
+    "MARK": _Machine.mark,
+    "POP_MARK": _Machine.pop_mark,
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.put),
+    "MEMOIZE": _Machine.memoize,
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Machine.get),
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "LIST": _Machine.list_,
+    "APPEND": _Machine.append,
+    "APPENDS": _Machine.appends,
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "TUPLE": _Machine.tuple_,
+    "TUPLE1": _Machine.tuple1,
+    "TUPLE2": _Machine.tuple2,
+    "TUPLE3": _Machine.tuple3,
+    "EMPTY_DICT": lambda machine, _: machine.push({}),
+    "DICT": _Machine.dict_,
+    "SETITEM": _Machine.setitem,
+    "SETITEMS": _Machine.setitems,
+    "EMPTY_SET": lambda machine, _: machine.push(set()),
+    "ADDITEMS": _Machine.additems,
+    "FROZENSET": _Machine.frozenset_,
+    "GLOBAL": _Machine.global_,
+    "STACK_GLOBAL": _Machine.stack_global,
+    "REDUCE": _Machine.reduce,
+    "NEWOBJ": _Machine.newobj,
+    "BUILD": _Machine.build,
+}
+
+
+class _Function:
+    """A function of `_PLAIN_NAMES` as the pickle gets to see it."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
-    def __call__(self, *arguments: object) -> Any:
-        return self.function(*arguments)
+
+class _Class:
+    """A class that is admitted as data, as the pickle gets to see it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
 class _Dtype:
@@ -150,9 +335,9 @@ class _Dtype:
         self.code = _text(code)
         self.byte_order = "="
         if not _PLAIN_DTYPE.fullmatch(self.code):
-            raise _RefusedError(f"it holds an array of dtype {self.code!r}")
+            raise _RefusedError(f"it holds an array of dtype '{_printable(self.code)}'")
 
-    def __setstate__(self, state: object) -> None:
+    def set_state(self, state: object) -> None:
         if not isinstance(state, tuple) or len(state) < 5 or any(state[2:5]):
             raise _RefusedError("it holds an array of a structured dtype")
         self.byte_order = {"<": "<", ">": ">"}.get(_text(state[1]), "=")
@@ -165,70 +350,70 @@ class _Dtype:
 
 
 class _Array:
-    def __init__(self) -> None:
-        self.state: tuple[object, ...] = ()
+    """An array's parts as a pickle gives them, in whichever order; nothing is made of them yet."""
 
-    def __setstate__(self, state: object) -> None:
-        if not isinstance(state, tuple) or len(state) not in {4, 5}:
-            raise ValueError("an array's state is not (version, shape, dtype, order, data)")
-        self.state = state[-4:]
-
-    def array(self) -> npt.NDArray[Any]:
-        if not self.state:
-            raise ValueError("an array without content")
-        shape, dtype, fortran, data = self.state
-        return _array_from_bytes(data, dtype, shape, "F" if fortran else "C")
-
-
-class _Scalar:
-    def __init__(self, dtype: object, data: object) -> None:
-        self.dtype = dtype
-        self.data = data
-
-    def value(self) -> Any:
-        return _array_from_bytes(self.data, self.dtype, (), "C")[()]
-
-
-class _Buffer:
-    """An array as protocol 5 writes it."""
+    is_scalar = False
 
     def __init__(
-        self, data: object, dtype: object, shape: object, order: object, axes: object = None
+        self,
+        data: object = None,
+        dtype: object = None,
+        shape: object = (),
+        order: object = "C",
+        axes: object = None,
     ) -> None:
-        self.parts = (data, dtype, shape, order)
+        self.data = data
+        self.dtype = dtype
+        self.shape = shape
+        self.order = order
         self.axes = axes
 
-    def array(self) -> npt.NDArray[Any]:
-        data, dtype, shape, order = self.parts
-        array = _array_from_bytes(data, dtype, shape, "F" if order == "F" else "C")
+    def set_state(self, state: object) -> None:
+        if not isinstance(state, tuple) or len(state) not in {4, 5}:
+            raise ValueError("an array's state is not (version, shape, dtype, order, data)")
+        self.shape, self.dtype, is_fortran, self.data = state[-4:]
+        self.order = "F" if is_fortran else "C"
+
+    def array(self, most_bytes: int) -> npt.NDArray[Any]:
+        if not isinstance(self.dtype, _Dtype):
+            raise _RefusedError(f"it holds an array whose dtype is a {_kind(self.dtype)}")
+        if not isinstance(self.data, (str, bytes, bytearray)):
+            raise _RefusedError("it holds an array of objects")
+        dtype = self.dtype.dtype()
+        shape = _checked_shape(self.shape)
+        size = math.prod(shape) * dtype.itemsize
+        if size != len(self.data):
+            raise ValueError(
+                f"an array of shape {shape} and dtype {dtype} needs {size} bytes; "
+                f"it has {len(self.data)}"
+            )
+        if size > most_bytes:
+            raise _RefusedError("its arrays need more memory than the file has bytes")
+        data = self.data.encode("latin1") if isinstance(self.data, str) else bytes(self.data)
+        array = np.ndarray(shape, dtype, data, order="F" if self.order == "F" else "C")
+        array = array.astype(dtype.newbyteorder("="), order="K", copy=True)
         return array.transpose(self.axes) if isinstance(self.axes, tuple) else array
 
 
-def _array_from_bytes(data: object, dtype: object, shape: object, order: str) -> npt.NDArray[Any]:
-    if not isinstance(dtype, _Dtype):
-        raise _RefusedError(f"an array whose dtype is a {type(dtype).__name__}")
-    kind = dtype.dtype()
-    if isinstance(data, str):
-        data = data.encode("latin1")
-    if isinstance(data, bytearray):
-        data = bytes(data)
-    if not isinstance(data, bytes):
-        raise _RefusedError("an array of objects")
-    if not isinstance(shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise ValueError(f"an array of shape {shape!r}")
-    if math.prod(shape) * kind.itemsize != len(data):
-        raise ValueError(
-            f"an array of shape {shape} and dtype {kind} needs {math.prod(shape) * kind.itemsize} "
-            f"bytes; it has {len(data)}"
-        )
-    array = np.ndarray(shape, kind, data, order="F" if order == "F" else "C")
-    return array.astype(kind.newbyteorder("="), order="K", copy=True)
+class _Scalar(_Array):
+    is_scalar = True
+
+    def __init__(self, dtype: object, data: object) -> None:
+        super().__init__(data, dtype)
+
+
+def _checked_shape(shape: object) -> tuple[int, ...]:
+    if not isinstance(shape, tuple) or len(shape) > _MOST_AXES:
+        raise ValueError("an array whose shape is no tuple of at most 32 numbers")
+    if not all(isinstance(n, int) and 0 <= n <= sys.maxsize for n in shape):
+        raise ValueError("an array whose shape holds something else than lengths")
+    return shape
 
 
 def _start_array(kind: object, shape: object, code: object) -> _Array:
     # numpy itself would allocate `shape` here, before any data has been seen.
-    if not _names(kind, _ndarray) or shape != (0,):
-        raise _RefusedError(f"it reserves an array of shape {shape!r}")
+    if not _stands_for(kind, _ndarray) or shape != (0,):
+        raise _RefusedError("it reserves an array before its content is known")
     return _Array()
 
 
@@ -242,19 +427,19 @@ def _object(*_: object) -> None:
     raise _RefusedError("it makes an object of an unknown kind")
 
 
-def _names(value: object, function: Callable[..., Any]) -> bool:
-    return isinstance(value, _Callable) and value.function is function
+def _stands_for(value: object, function: Callable[..., Any]) -> bool:
+    return isinstance(value, _Function) and value.function is function
 
 
 def _start_object(kind: object, base: object, _: object) -> PickledObject:
-    if not (isinstance(kind, type) and issubclass(kind, PickledObject) and _names(base, _object)):
+    if not (isinstance(kind, _Class) and _stands_for(base, _object)):
         raise _RefusedError("it makes an object of an unknown kind")
-    return kind()
+    return PickledObject(kind.name)
 
 
 def _bytes_from_text(text: object, encoding: object) -> bytes:
     """How Python 3 writes `bytes` in protocols that have none."""
-    if not isinstance(text, str) or encoding not in {"latin1", "latin-1"}:
+    if not (isinstance(text, str) and isinstance(encoding, str) and encoding == "latin1"):
         raise _RefusedError("it converts text in an unusual way")
     return text.encode("latin1")
 
@@ -265,10 +450,20 @@ def _empty_bytes(*arguments: object) -> bytes:
     return b""
 
 
-def _plain_mapping(*arguments: object) -> dict[Any, Any]:
-    if any(arguments):
+def _dict_of_pairs(pairs: object = ()) -> dict[Any, Any]:
+    """How Python 2 writes an `OrderedDict`; Python 3 starts with an empty one."""
+    if not isinstance(pairs, (list, tuple)):
         raise _RefusedError("it builds a dictionary from something else")
-    return {}
+    if not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
+        raise _RefusedError("it builds a dictionary from something else")
+    keys = _text_only([key for key, _ in pairs])
+    return dict(zip(keys, (value for _, value in pairs), strict=True))
+
+
+def _set_of_text(items: object = ()) -> set[Any]:
+    if not isinstance(items, (list, tuple)):
+        raise _RefusedError("it builds a set from something else")
+    return set(_text_only(list(items)))
 
 
 _PLAIN_NAMES: Mapping[str, Callable[..., Any]] = {
@@ -277,27 +472,29 @@ _PLAIN_NAMES: Mapping[str, Callable[..., Any]] = {
         for name, stand_in, modules in (
             ("_reconstruct", _start_array, ("numpy.core.multiarray", "numpy._core.multiarray")),
             ("scalar", _Scalar, ("numpy.core.multiarray", "numpy._core.multiarray")),
-            ("_frombuffer", _Buffer, ("numpy.core.numeric", "numpy._core.numeric")),
+            ("_frombuffer", _Array, ("numpy.core.numeric", "numpy._core.numeric")),
             ("ndarray", _ndarray, ("numpy",)),
             ("dtype", _Dtype, ("numpy",)),
+            ("bytes", _empty_bytes, ("builtins", "__builtin__")),
+            ("object", _object, ("builtins", "__builtin__")),
+            ("set", _set_of_text, ("builtins", "__builtin__")),
+            ("_reconstructor", _start_object, ("copyreg", "copy_reg")),
         )
         for module in modules
     },
     "_codecs.encode": _bytes_from_text,
-    "collections.OrderedDict": _plain_mapping,
-    "builtins.bytes": _empty_bytes,
-    "__builtin__.bytes": _empty_bytes,
-    "builtins.object": _object,
-    "__builtin__.object": _object,
-    "copyreg._reconstructor": _start_object,
-    "copy_reg._reconstructor": _start_object,
+    "collections.OrderedDict": _dict_of_pairs,
 }
 
 
 class _Materialiser:
-    """Turns stand-ins into arrays throughout nested containers, each shared one once."""
+    """Turns stand-ins into arrays throughout nested containers, each shared one once.
 
-    def __init__(self) -> None:
+    The arrays together get no more bytes than the file has: in a whole one each has its own.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
         self._done: dict[int, tuple[Any, Any]] = {}  # the original is kept so its id stays taken
 
     def plain(self, value: Any) -> Any:
@@ -306,24 +503,27 @@ class _Materialiser:
         return self._done[id(value)][1]
 
     def _convert(self, value: Any) -> Any:
-        if isinstance(value, (_Array, _Buffer)):
-            return value.array()
-        if isinstance(value, _Scalar):
-            return value.value()
+        if isinstance(value, _Array):
+            array = value.array(self._most_bytes)
+            self._most_bytes -= array.nbytes
+            return array[()] if value.is_scalar else array
         if isinstance(value, dict):
-            return {_hashable(self.plain(key)): self.plain(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple, set, frozenset)):
+            return {key: self.plain(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
             return type(value)(self.plain(item) for item in value)
         if isinstance(value, PickledObject):
             value.state = self.plain(value.state)
             return value
-        if value is None or isinstance(value, (bool, int, float, complex, str, bytes, bytearray)):
+        if value is None or isinstance(value, _PLAIN_TYPES):
             return value
-        raise _RefusedError(f"it holds a {type(value).__name__.lstrip('_')}")
+        raise _RefusedError(f"it holds a {_kind(value)}")
 
 
-def _hashable(key: Any) -> Any:
-    return key.item() if isinstance(key, np.generic) else key
+_PLAIN_TYPES = (bool, int, float, str, bytes, bytearray, set, frozenset)
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__.lstrip("_").lower()
 
 
 def _text(value: object) -> str:
@@ -331,4 +531,9 @@ def _text(value: object) -> str:
         return value.decode("latin1")
     if isinstance(value, str):
         return value
-    raise _RefusedError(f"a dtype written as {type(value).__name__}")
+    raise _RefusedError(f"a dtype written as {_kind(value)}")
+
+
+def _printable(text: str) -> str:
+    """What a stranger's text may put on a terminal: one short line, no control characters."""
+    return ascii(text[:200])[1:-1]
