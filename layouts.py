@@ -47,12 +47,10 @@ class Timeline:
         """
         self._height = max(2, round(height / 90))
         self._duration = max(duration, 1e-9)
-        columns = (label_times / self._duration * width).astype(np.int64)
-        # A label is drawn as wide as the time to the next one where labels are dense.
-        span = max(1, round(width * _typical_step(label_times) / self._duration))
         strip = np.tile(_TIMELINE_EMPTY, (width, 1))
-        for column in columns:
-            strip[max(column, 0) : max(column + span, 0)] = _TIMELINE_LABELLED
+        for span in zip(label_times, _label_ends(label_times), strict=True):
+            first, end = (round(float(seconds) / self._duration * width) for seconds in span)
+            strip[max(first, 0) : max(end, first + 1, 0)] = _TIMELINE_LABELLED
         self._strip = np.rint(strip * _TIMELINE_OPACITY).astype(np.uint8)[None]
 
     def draw(self, picture: Array, seconds: float) -> None:
@@ -72,5 +70,10 @@ class Timeline:
         band[:, max(0, column - half) : column + half + 1] = _TIMELINE_NOW
 
 
-def _typical_step(times: Array) -> float:
-    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+def _label_ends(times: Array) -> Array:
+    """A label lasts until the next, or as long as most where the next is missing."""
+    gaps = np.diff(times)
+    usual = float(np.median(gaps)) if len(gaps) else 0.0
+    following = np.append(times[1:], np.inf)
+    ends: Array = np.where(following - times < 1.5 * usual, following, times + usual)
+    return ends
