@@ -21,6 +21,7 @@ _TIMELINE_EMPTY = np.array((70, 70, 70), np.float32)
 _TIMELINE_LABELLED = np.array((64, 156, 255), np.float32)
 _TIMELINE_NOW = (255, 255, 255)
 _TIMELINE_OPACITY = 0.75
+_LONGEST_LABEL_SEC = 0.2  # labels farther apart are shown one by one
 _UNLABELLED_MARK = (200, 200, 200)
 
 
@@ -73,7 +74,7 @@ class Timeline:
 def _label_ends(times: Array) -> Array:
     """A label lasts until the next, or as long as most where the next is missing."""
     gaps = np.diff(times)
-    usual = float(np.median(gaps)) if len(gaps) else 0.0
+    usual = min(float(np.median(gaps)), _LONGEST_LABEL_SEC) if len(gaps) else 0.0
     following = np.append(times[1:], np.inf)
     ends: Array = np.where(following - times < 1.5 * usual, following, times + usual)
     return ends
