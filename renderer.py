@@ -174,7 +174,7 @@ def _draw(
     points, is_whole, left, top, right, bottom = _project(vertices, camera, width, height)
     if left > right or top > bottom:
         return
-    normals, volume = _vertex_normals(vertices, faces)
+    normals, volume = _vertex_normals(vertices, points, faces)
     colours = _shade(vertices, normals, lights, albedo)
     for y in range(top, bottom + 1):
         for x in range(left, right + 1):
@@ -232,8 +232,11 @@ def _project(
 
 
 @numba.njit(cache=True, nogil=True)
-def _vertex_normals(vertices: Array, faces: Array) -> tuple[Array, float]:
-    """(V, 3) area-weighted normals, not yet of length 1, and six times the signed volume."""
+def _vertex_normals(vertices: Array, points: Array, faces: Array) -> tuple[Array, float]:
+    """(V, 3) area-weighted normals, not yet of length 1, and six times the signed volume.
+
+    Triangles that are not drawn, or that float32 cannot hold, have no part in them.
+    """
     normals = np.zeros((len(vertices), 3), np.float32)
     volume = 0.0
     for f in range(len(faces)):
@@ -243,7 +246,7 @@ def _vertex_normals(vertices: Array, faces: Array) -> tuple[Array, float]:
         vx, vy, vz = vertices[c, 0] - ax, vertices[c, 1] - ay, vertices[c, 2] - az
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
         share = ax * nx + ay * ny + az * nz
-        if not abs(share) < np.inf:
+        if not (abs(share) < np.inf and abs(points[a, 0] + points[b, 0] + points[c, 0]) < np.inf):
             continue
         volume += share
         for i in (a, b, c):
