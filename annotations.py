@@ -35,6 +35,7 @@ _FIELDS: Mapping[str, tuple[str, tuple[int | None, ...]]] = {
     "vertices": ("vertices", (None, 3)),
 }
 _OTHER_NAMES = {"camera": "cameras"}  # the dataset's page says `cameras`, its code `camera`
+_LISTED = 10  # unknown keys that a warning names
 _OPTIONAL = frozenset({"vertices"})
 _MAY_BE_UNKNOWN = frozenset({"2d_keypoints", "3d_keypoints"})
 
@@ -100,13 +101,11 @@ def validate(content: object, path: str) -> ClipAnnotations:
     count = _frame_count(arrays, path)
     for key, array in arrays.items():
         _check_shape(array, key, count, path)
-        warnings += _check_finite(array, key, path)
+        arrays[key] = _converted(array, key)
+        warnings += _check_finite(arrays[key], key, path)
     arrays, order_warnings = _in_time_order(arrays)
-    for key in arrays:
-        # The rest of the arithmetic is done in float64; these three are large.
-        large = key in {"smpl_shape", "smpl_pose", "vertices"}
-        arrays[key] = np.ascontiguousarray(arrays[key], np.float32 if large else np.float64)
-        arrays[key].setflags(write=False)
+    for array in arrays.values():
+        array.setflags(write=False)
     return ClipAnnotations(
         name=Path(path).name.removesuffix(".pkl"),
         warnings=tuple(warnings + order_warnings),
@@ -121,7 +120,7 @@ def _known_fields(content: Mapping[Any, Any], path: str) -> tuple[dict[str, Any]
         text = raw_key.decode("latin1") if isinstance(raw_key, bytes) else raw_key
         key = _OTHER_NAMES.get(text, text)
         if key not in _FIELDS:
-            unknown.append(str(text)[:40])
+            unknown.append(ascii(str(text)[:40])[1:-1])  # keys can hold line breaks
         elif key in fields:
             raise AnnotationError(
                 f"{path}: holds `{key}` twice, under different names; keep the right one"
@@ -134,8 +133,12 @@ def _known_fields(content: Mapping[Any, Any], path: str) -> tuple[dict[str, Any]
             f"{path}: lacks {_quoted(missing)}; it has {_quoted(sorted(fields)) or 'no other'}: "
             "fetch the file again, or check that it is a pickle of the dataset"
         )
-    warnings = [f"unknown keys are ignored: {_quoted(sorted(unknown))}"] if unknown else []
-    return fields, warnings
+    return fields, [_about_unknown(sorted(unknown))] if unknown else []
+
+
+def _about_unknown(keys: list[str]) -> str:
+    more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
+    return f"unknown keys are ignored: {_quoted(keys[:_LISTED])}{more}"
 
 
 def _quoted(names: list[str]) -> str:
@@ -200,6 +203,13 @@ def _expected_shape(key: str, count: str) -> str:
     any_length = {"3d_keypoints": "19 or 24", "vertices": "6890"}.get(key, "any")
     parts = [count, *(any_length if n is None else str(n) for n in _FIELDS[key][1])]
     return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+
+
+def _converted(array: Array, key: str) -> Array:
+    # The rest of the arithmetic is done in float64; these three are large.
+    large = key in {"smpl_shape", "smpl_pose", "vertices"}
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused
+        return np.array(array, np.float32 if large else np.float64, order="C")
 
 
 def _check_finite(array: Array, key: str, path: str) -> list[str]:

@@ -40,9 +40,11 @@ _SHARED_WITH_SMPL = np.array(
 
 # A reading fits when it leaves at most this share of the frame's height ...
 _FIT_TOLERANCE = 0.004
-# ... or, where the joints themselves are only alike (SMPL's skeleton), not much more than the
-# best weak-perspective camera that there is for each frame.
+# ... or not much more than the best weak-perspective camera that there is for each frame ...
 _FIT_RATIO = 2.0
+# ... or, where the joints themselves are only alike, no more metres than SMPL's skeleton and the
+# cocoplus joints lie apart.
+_SKELETON_TOLERANCE = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +131,12 @@ class _Reading:
     units: KeypointUnits
     cameras_px: Array
     keypoints_px: Array
-    residuals_px: Array
+    errors_px: Array
+
+    @property
+    def residuals_px(self) -> Array:
+        residuals: Array = np.linalg.norm(self.errors_px, axis=-1)
+        return residuals
 
     @property
     def typical_px(self) -> float:
@@ -162,8 +169,10 @@ def resolve_camera(
     ]
     best = _first_of_the_best(readings)
     refits = [_refit(joints, name, keypoints_px) for name, keypoints_px in keypoints.items()]
-    refit = min(refits, key=_residual_in_metres)
+    refit = min(refits, key=lambda reading: _misfit_of_units(reading, width / height))
     limit = max(_FIT_TOLERANCE * height, _FIT_RATIO * refit.typical_px)
+    if joints.name == "smpl":
+        limit = max(limit, _SKELETON_TOLERANCE * abs(_median(refit.cameras_px[:, 0])))
     warnings = []
     if not np.isfinite(best.residuals_px).any():
         warnings.append("no joint is known in both 2D and 3D: the conventions were not checked")
@@ -174,8 +183,10 @@ def resolve_camera(
                 f"`cameras` fits no reading (the best {left}): each frame's camera was fitted "
                 "again to its joints by least squares"
             )
-            best = _filled_from(refit, best)
+            best = _without_gaps(refit, annotations.time, best)
         else:
+            best = _first_of_the_best([r for r in readings if r.units == refit.units])
+            left = f"leaves {best.typical_px:.1f} px between 3D and 2D joints (median)"
             warnings.append(f"the requested camera convention `{convention}` {left}")
     warnings += _frames_apart(best.residuals_px, limit)
     return ResolvedCamera(
@@ -253,8 +264,8 @@ def _read(
     keypoints_px: Array,
 ) -> _Reading:
     projected = joints.points[..., :2] * cameras_px[:, None, :1] + cameras_px[:, None, 1:]
-    residuals = np.linalg.norm(projected - keypoints_px[:, joints.rows], axis=-1)
-    return _Reading(convention, units, cameras_px, keypoints_px, residuals)
+    errors_px = projected - keypoints_px[:, joints.rows]
+    return _Reading(convention, units, cameras_px, keypoints_px, errors_px)
 
 
 def _refit(joints: _Joints, units: KeypointUnits, keypoints_px: Array) -> _Reading:
@@ -269,16 +280,30 @@ def _first_of_the_best(readings: list[_Reading]) -> _Reading:
 
 
 def _residual_in_metres(reading: _Reading) -> float:
-    """Comparable between units: the wrong one also shrinks or stretches the pixels."""
-    return _median(reading.residuals_px / np.abs(reading.cameras_px[:, :1]))
+    """Comparable between joint sets: a fit to the wrong one also shrinks the body."""
+    scale = np.abs(reading.cameras_px[:, :1])
+    return _median(reading.residuals_px / np.where(scale > 0, scale, np.nan))
 
 
-def _filled_from(refit: _Reading, other: _Reading) -> _Reading:
-    """Frames with too few joints for a fit keep the camera of the file."""
-    fitted = np.isfinite(refit.cameras_px).all(1, keepdims=True)
-    return dataclasses.replace(
-        refit, cameras_px=np.where(fitted, refit.cameras_px, other.cameras_px)
-    )
+def _misfit_of_units(reading: _Reading, aspect: float) -> float:
+    """Mean error with x in a unit halfway between the two in question.
+
+    In its own pixels the reading that shrinks x also shrinks its errors, and would win wherever
+    the keypoints are noisy.
+    """
+    stretch = aspect**0.5 if reading.units == "height" else aspect**-0.5
+    errors = np.linalg.norm(reading.errors_px * [stretch, 1.0], axis=-1)
+    known = errors[np.isfinite(errors)]
+    return float(known.mean()) if known.size else float("inf")
+
+
+def _without_gaps(refit: _Reading, time: Array, other: _Reading) -> _Reading:
+    """Frames with too few joints for a fit get a camera between those of the frames around them."""
+    fitted = np.isfinite(refit.cameras_px).all(1)
+    if not fitted.any():
+        return dataclasses.replace(refit, cameras_px=other.cameras_px)
+    cameras = [np.interp(time, time[fitted], column[fitted]) for column in refit.cameras_px.T]
+    return dataclasses.replace(refit, cameras_px=np.column_stack(cameras))
 
 
 def _frames_apart(residuals_px: Array, limit: float) -> list[str]:

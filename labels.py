@@ -43,7 +43,7 @@ class LabelMatcher:
         Args:
             times: (N,) ascending, seconds since the start of the clip.
         """
-        self._times = times
+        self._times = [Fraction(time) for time in times.tolist()]
         self._next = 0
         self.matched = 0
 
@@ -55,29 +55,29 @@ class LabelMatcher:
     def match(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, int | None]]:
         """Yields every frame, in order, with its row or None."""
         held: Frame | None = None
-        half = 0.0
+        half: Fraction | None = None  # of the distance between the last two frames
         for frame in frames:
-            now = float(frame.time)
-            if held is None:
-                held = frame
-                continue
-            first_gap = half == 0.0
-            half = (now - float(held.time)) / 2
-            if first_gap:
-                self._pass_over(float(held.time) - half)
-            yield held, self._take(float(held.time), float(held.time) + half)
+            if held is not None:
+                is_first = half is None
+                half = (frame.time - held.time) / 2
+                if is_first:
+                    self._pass_over(held.time - half)
+                yield held, self._take(held.time, held.time + half)
             held = frame
         if held is not None:
-            yield held, self._take(float(held.time), float(held.time) + (half or np.inf))
+            yield held, self._take(held.time, None if half is None else held.time + half)
 
-    def _pass_over(self, start: float) -> None:
+    def _pass_over(self, start: Fraction) -> None:
         while self._next < len(self._times) and self._times[self._next] < start:
             self._next += 1
 
-    def _take(self, now: float, until: float) -> int | None:
+    def _take(self, now: Fraction, until: Fraction | None) -> int | None:
         best: int | None = None
-        while self._next < len(self._times) and self._times[self._next] <= until:
-            if best is None or abs(self._times[self._next] - now) < abs(self._times[best] - now):
+        while self._next < len(self._times):
+            time = self._times[self._next]
+            if until is not None and time > until:
+                break
+            if best is None or abs(time - now) < abs(self._times[best] - now):
                 best = self._next
             self._next += 1
         self.matched += best is not None

@@ -21,6 +21,7 @@ _TIMELINE_EMPTY = np.array((70, 70, 70), np.float32)
 _TIMELINE_LABELLED = np.array((64, 156, 255), np.float32)
 _TIMELINE_NOW = (255, 255, 255)
 _TIMELINE_OPACITY = 0.75
+_LONGEST_LABEL_SEC = 0.2  # labels farther apart are shown one by one
 _MARK = (225, 225, 225)
 _MARK_SHADOW = (90, 90, 90)
 
@@ -49,13 +50,10 @@ class Timeline:
         """
         self._height = max(2, round(height / 90))
         self._duration = duration or float(label_times.max(initial=0)) or 1.0
-        per_second = width / self._duration
-        # A label lasts until the next one where labels are dense.
-        starts = np.rint(label_times * per_second).astype(np.int64).clip(0, width)
-        ends = np.rint((label_times + _typical_step(label_times)) * per_second).astype(np.int64)
         strip = np.tile(_TIMELINE_EMPTY, (width, 1))
-        for start, end in zip(starts, np.maximum(ends, starts + 1), strict=True):
-            strip[start:end] = _TIMELINE_LABELLED
+        for span in zip(label_times, _label_ends(label_times), strict=True):
+            first, end = (round(float(seconds) / self._duration * width) for seconds in span)
+            strip[max(first, 0) : max(end, first + 1, 0)] = _TIMELINE_LABELLED
         self._strip = np.rint(strip * _TIMELINE_OPACITY).astype(np.uint8)[None]
 
     def draw(self, picture: Array, seconds: float) -> None:
@@ -75,5 +73,10 @@ class Timeline:
         band[:, max(0, column - half) : column + half + 1] = _TIMELINE_NOW
 
 
-def _typical_step(times: Array) -> float:
-    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+def _label_ends(times: Array) -> Array:
+    """A label lasts until the next, or as long as most where the next is missing."""
+    gaps = np.diff(times)
+    usual = min(float(np.median(gaps)), _LONGEST_LABEL_SEC) if len(gaps) else 0.0
+    following = np.append(times[1:], np.inf)
+    ends: Array = np.where(following - times < 1.5 * usual, following, times + usual)
+    return ends

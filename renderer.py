@@ -113,10 +113,10 @@ class FastRenderer:
             np.ascontiguousarray(vertices, np.float32),
             self._faces,
             self._is_closed,
-            (camera.scale, camera.offset_x, camera.offset_y),
+            (float(camera.scale), float(camera.offset_x), float(camera.offset_y)),
             self._lights,
             np.array(colour, np.float32),
-            alpha,
+            float(alpha),
             self._depth,
             self._colour,
         )
@@ -171,16 +171,16 @@ def _draw(
     colour: Array,
 ) -> None:
     height, width = depth.shape
-    points, left, top, right, bottom = _project(vertices, camera, width, height)
+    points, is_whole, left, top, right, bottom = _project(vertices, camera, width, height)
     if left > right or top > bottom:
         return
-    normals, volume = _vertex_normals(vertices, faces)
+    normals, volume = _vertex_normals(vertices, points, faces)
     colours = _shade(vertices, normals, lights, albedo)
     for y in range(top, bottom + 1):
         for x in range(left, right + 1):
             depth[y, x] = np.inf
     facing = 0.0
-    if is_closed:
+    if is_closed and is_whole:
         facing = -1.0 if volume > 0 else 1.0
     _rasterise(points, colours, faces, facing, depth, colour)
     for y in range(top, bottom + 1):
@@ -197,12 +197,13 @@ def _draw(
 @numba.njit(cache=True, nogil=True)
 def _project(
     vertices: Array, camera: tuple[float, float, float], width: int, height: int
-) -> tuple[Array, int, int, int, int]:
-    """(V, 3) column, row and depth, and the box of pixel centres that they can cover."""
+) -> tuple[Array, bool, int, int, int, int]:
+    """(V, 3) column, row and depth, whether all are usable, and the box they can cover."""
     scale, offset_x, offset_y = camera
     points = np.empty((len(vertices), 3), np.float64)
     left = top = np.inf
     right = bottom = -np.inf
+    is_whole = True
     for i in range(len(vertices)):
         depth = vertices[i, 2] + NEAR_ORTHOGRAPHIC_DISTANCE
         factor = scale * NEAR_ORTHOGRAPHIC_DISTANCE / depth if depth > _NEAREST_DEPTH else np.nan
@@ -210,6 +211,7 @@ def _project(
         y = vertices[i, 1] * factor + offset_y
         if not (abs(x) < _FARTHEST_PIXEL and abs(y) < _FARTHEST_PIXEL):
             x = y = np.nan
+            is_whole = False
         points[i, 0] = x
         points[i, 1] = y
         points[i, 2] = depth
@@ -218,9 +220,10 @@ def _project(
         top = y if y < top else top
         bottom = y if y > bottom else bottom
     if not (left < width and top < height and right >= 0 and bottom >= 0):
-        return points, 0, 0, -1, -1
+        return points, is_whole, 0, 0, -1, -1
     return (
         points,
+        is_whole,
         math.ceil(max(left, 0.0)),
         math.ceil(max(top, 0.0)),
         math.floor(min(right, width - 1.0)),
@@ -229,8 +232,11 @@ def _project(
 
 
 @numba.njit(cache=True, nogil=True)
-def _vertex_normals(vertices: Array, faces: Array) -> tuple[Array, float]:
-    """(V, 3) area-weighted normals, not yet of length 1, and six times the signed volume."""
+def _vertex_normals(vertices: Array, points: Array, faces: Array) -> tuple[Array, float]:
+    """(V, 3) area-weighted normals, not yet of length 1, and six times the signed volume.
+
+    Triangles that are not drawn, or that float32 cannot hold, have no part in them.
+    """
     normals = np.zeros((len(vertices), 3), np.float32)
     volume = 0.0
     for f in range(len(faces)):
@@ -240,7 +246,7 @@ def _vertex_normals(vertices: Array, faces: Array) -> tuple[Array, float]:
         vx, vy, vz = vertices[c, 0] - ax, vertices[c, 1] - ay, vertices[c, 2] - az
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
         share = ax * nx + ay * ny + az * nz
-        if not abs(share) < np.inf:
+        if not (abs(share) < np.inf and abs(points[a, 0] + points[b, 0] + points[c, 0]) < np.inf):
             continue
         volume += share
         for i in (a, b, c):
