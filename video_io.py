@@ -166,7 +166,7 @@ class VideoReader:
             for stream in self._container.streams.audio[:1]
             if stream.start_time is not None and stream.time_base is not None
         )
-        return min(video_start, *audio_starts)
+        return min([video_start, *audio_starts])
 
     def _expected_duration(self) -> float:
         declared = self._declared_end()
