@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -28,8 +29,19 @@ Array = npt.NDArray[Any]
 
 # Audio that an mp4 may hold and browsers play; anything else is encoded again as AAC.
 _MP4_AUDIO = frozenset({"aac", "mp3", "opus", "ac3", "eac3", "flac", "alac"})
+# What FFmpeg's AAC encoder takes. Other numbers of channels are mixed down to two.
+_AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+_AAC_RATES = frozenset(
+    {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
+)
+_AAC_RATE_ELSE = 48000
 _MISSING_TAIL_SEC = 0.5  # headers round their durations; more than this is missing content
 _X264_PRESET = "veryfast"
+
+# ISO/IEC 23091-2 numbers, as FFmpeg uses them.
+_MATRIX_RGB, _MATRIX_BT709, _MATRIX_UNKNOWN = 0, 1, 2
+_CONVERTIBLE_MATRICES = frozenset({_MATRIX_RGB, _MATRIX_BT709, _MATRIX_UNKNOWN, 4, 5, 6, 7, 9})
+_LIMITED_RANGE = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,11 +109,10 @@ class VideoReader:
         self.path = path
         self.undecodable_packets = 0
         self.frames_read = 0
-        self._start = Fraction(start_sec or 0)
-        self._end = None if end_sec is None else Fraction(end_sec)
-        with _reading(path):
-            # An absolute path is never taken for a protocol.
-            self._container = av.open(str(path.absolute()), metadata_errors="replace")
+        # Through text: 0.08 is 2/25 here, where frames stand, not the float a little after it.
+        self._start = Fraction(str(start_sec or 0))
+        self._end = None if end_sec is None else Fraction(str(end_sec))
+        self._container = _open(path)
         try:
             self._prepare()
         except BaseException:
@@ -120,6 +131,10 @@ class VideoReader:
         if not self._container.streams.video:
             raise VideoReadError(f"{self.path}: has no video stream; expected a video")
         stream = self._container.streams.video[0]
+        if not _can_be_decoded(stream):
+            raise VideoReadError(
+                f"{self.path}: its video codec is unknown; convert it, for instance to H.264"
+            )
         stream.thread_type = "AUTO"
         self._stream = stream
         with _reading(self.path):
@@ -189,7 +204,10 @@ class VideoReader:
         return None
 
     def _seek(self) -> None:
+        self.undecodable_packets = 0
         target = self._first_ticks + int(self._start / self._time_base)
+        if not self._start and self._stream.start_time is not None:
+            target = min(target, self._stream.start_time)  # damaged packets may come first
         with _reading(self.path):
             self._container.seek(target, stream=self._stream, backward=True)
 
@@ -202,7 +220,7 @@ class VideoReader:
         """
         last_ticks: int | None = None
         step = max(1, round(1 / (self._frame_rate * self._time_base)))
-        first_wanted = self._first_ticks + int(self._start / self._time_base)
+        first_wanted = self._first_ticks + math.ceil(self._start / self._time_base)
         origin = round(self.properties.origin / self._time_base)
         with _reading(self.path):
             for decoded in self._decode():
@@ -229,8 +247,11 @@ class VideoReader:
 
     def _picture(self, decoded: av.VideoFrame) -> Array:
         width, height = self._size
+        if decoded.colorspace not in _CONVERTIBLE_MATRICES:
+            decoded.colorspace = _MATRIX_UNKNOWN  # undone in the same way when it is written
         picture: Array = decoded.to_ndarray(format="rgb24", width=width, height=height)
-        return np.ascontiguousarray(np.rot90(picture, self._turns)) if self._turns else picture
+        # Rows of many widths come with padding behind them.
+        return np.ascontiguousarray(np.rot90(picture, self._turns))
 
     def _check_end(self, ticks: int) -> None:
         declared, met = self._declared_end(), ticks * self._time_base
@@ -254,7 +275,8 @@ class VideoWriter:
             crf: x264's constant rate factor: 0 is lossless, 51 the worst.
 
         Raises:
-            OutputError: the file cannot be written.
+            OutputError: the file cannot be opened; a missing folder shows only in `write`.
+            VideoReadError: the source cannot be read again for its audio.
         """
         self._path = path
         with self._writing():
@@ -263,10 +285,10 @@ class VideoWriter:
             )
         self._width = source.width + source.width % 2
         self._height = source.height + source.height % 2
+        self._colour = _colour_in_yuv(source.colour)
         self._stream = self._video_stream(source, crf)
         self._time_base = source.time_base
         self._audio = _AudioCopy(source, self._container)
-        self._colour = source.colour
 
     def _video_stream(self, source: VideoProperties, crf: int) -> av.VideoStream:
         stream = self._container.add_stream(
@@ -279,8 +301,8 @@ class VideoWriter:
         context.time_base = stream.time_base = source.time_base
         if source.sample_aspect_ratio:
             context.sample_aspect_ratio = source.sample_aspect_ratio
-        context.colorspace, context.color_range = source.colour[0], source.colour[1]
-        context.color_primaries, context.color_trc = source.colour[2], source.colour[3]
+        context.colorspace, context.color_range = self._colour[0], self._colour[1]
+        context.color_primaries, context.color_trc = self._colour[2], self._colour[3]
         return stream
 
     def __enter__(self) -> VideoWriter:
@@ -302,7 +324,7 @@ class VideoWriter:
                     self._container.close()
         finally:
             self._audio.close()
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(av.FFmpegError, OSError):
                 self._container.close()
 
     def write(self, frame: VideoFrame) -> None:
@@ -329,6 +351,8 @@ class VideoWriter:
     def _writing(self) -> Iterator[None]:
         try:
             yield
+        except VideoReadError:
+            raise
         except (av.FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise OutputError(
@@ -337,25 +361,35 @@ class VideoWriter:
             ) from error
 
 
+def _colour_in_yuv(colour: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """The marks of a source, but those of RGB replaced: the output is always YUV."""
+    matrix, _, primaries, transfer = colour
+    return (_MATRIX_BT709, _LIMITED_RANGE, primaries, transfer) if matrix == _MATRIX_RGB else colour
+
+
 class _AudioCopy:
     """Brings the first audio stream of the source over, packet by packet."""
 
     def __init__(self, source: VideoProperties, output: av.container.OutputContainer) -> None:
         self._output = output
         self._source = source
-        self._container = av.open(str(source.path.absolute()), metadata_errors="replace")
+        self._container = _open(source.path)
         self._packets: Iterator[Any] = iter(())
         self._pending: Any = None
-        if self._container.streams.audio:
-            self._open(self._container.streams.audio[0])
+        for stream in self._container.streams.audio[:1]:
+            if _can_be_decoded(stream):
+                self._open(stream)
 
     def _open(self, stream: av.AudioStream) -> None:
-        if stream.codec_context.name in _MP4_AUDIO:
+        if stream.codec.canonical_name in _MP4_AUDIO:
             copy = self._output.add_stream_from_template(stream)
             self._packets = self._copied(stream, copy)
         else:
-            encoder = self._output.add_stream("aac", rate=stream.codec_context.sample_rate)
-            encoder.layout = stream.codec_context.layout
+            rate = stream.codec_context.sample_rate
+            encoder = self._output.add_stream(
+                "aac", rate=rate if rate in _AAC_RATES else _AAC_RATE_ELSE
+            )
+            encoder.layout = _AAC_LAYOUTS.get(stream.codec_context.layout.nb_channels, "stereo")
             self._packets = self._encoded_again(stream, encoder)
 
     def copy_until(self, seconds: Fraction | None) -> None:
@@ -382,7 +416,7 @@ class _AudioCopy:
             length = (self._source.end_sec - self._source.start_sec) / base
         if self._source.start_sec:
             self._container.seek(offset, stream=stream, backward=True)
-        for packet in self._container.demux(stream):
+        for packet in self._demuxed(stream):
             if packet.pts is None or packet.size == 0:
                 continue
             ticks = packet.pts - offset
@@ -394,6 +428,10 @@ class _AudioCopy:
             packet.dts = ticks if packet.dts is None else packet.dts - offset
             yield packet
 
+    def _demuxed(self, stream: av.AudioStream) -> Iterator[av.Packet[av.AudioStream]]:
+        with _reading(self._source.path):  # what cannot be read is not the output's fault
+            yield from self._container.demux(stream)
+
     def _copied(self, stream: av.AudioStream, copy: av.AudioStream) -> Iterator[Any]:
         for packet in self._source_packets(stream):
             packet.stream = copy
@@ -401,9 +439,24 @@ class _AudioCopy:
 
     def _encoded_again(self, stream: av.AudioStream, encoder: av.AudioStream) -> Iterator[Any]:
         for packet in self._source_packets(stream):
-            for frame in packet.decode():
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:  # a damaged packet is left out
+                continue
+            for frame in frames:
                 yield from encoder.encode(frame)
         yield from encoder.encode(None)
+
+
+def _can_be_decoded(stream: av.stream.Stream) -> bool:
+    """Streams of a codec that FFmpeg does not know have no context, against their annotation."""
+    return getattr(stream, "codec_context", None) is not None
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    with _reading(path):
+        # An absolute path is never taken for a protocol.
+        return av.open(str(path.absolute()), metadata_errors="replace")
 
 
 @contextlib.contextmanager
