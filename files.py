@@ -15,7 +15,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from errors import OutputError
+from errors import OutputError, PoseKineticsError
 
 _SUFFIX = ".partial"
 
@@ -76,7 +76,7 @@ def _partial(path: Path) -> Iterator[Path]:
         yield temporary
     except OSError as error:
         _remove(temporary)
-        if isinstance(error, OutputError) or not _is_about(error, temporary):
+        if isinstance(error, PoseKineticsError) or not _is_about(error, temporary):
             raise
         raise output_error(path, error) from error
     except BaseException:
@@ -85,8 +85,11 @@ def _partial(path: Path) -> Iterator[Path]:
 
 
 def _is_about(error: OSError, temporary: Path) -> bool:
-    """Whether the error names the file being written, or no file at all (a full disk)."""
-    return error.filename is None or Path(os.fsdecode(error.filename)) == temporary
+    """Whether the error names the file being written, one in it, or none at all (a full disk)."""
+    if error.filename is None:
+        return True
+    path = Path(os.fsdecode(error.filename))
+    return temporary in {path, *path.parents}
 
 
 def _remove_left_behind(path: Path) -> None:
