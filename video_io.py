@@ -54,7 +54,7 @@ class VideoProperties:
         height: rows of the upright picture.
         frame_rate: average frames per second, exact.
         time_base: seconds per tick of `VideoFrame.ticks`, exact.
-        duration: seconds, as the container says or, failing that, as the clip's name says.
+        duration: seconds, as the file says; 0 where it does not.
         start_sec: where the clip starts in the file, seconds from the file's first picture.
         end_sec: where the clip ends in the file; None for the file's own end.
         origin: seconds in the file's own time that become 0 in a copy.
@@ -185,6 +185,8 @@ class VideoReader:
 
     def _expected_duration(self) -> float:
         declared = self._declared_end()
+        if declared is None and self._container.duration is not None:
+            declared = Fraction(self._container.duration, av.time_base)  # of picture or sound
         ends = [end for end in (declared, self._end) if end is not None]
         return float(max(Fraction(0), min(ends) - self._start)) if ends else 0.0
 

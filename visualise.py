@@ -22,7 +22,7 @@ import numpy.typing as npt
 from annotations import ClipAnnotations, read_annotations
 from camera import ResolvedCamera, resolve_camera
 from clip_names import ClipName, parse_clip_name
-from errors import OutputError, VideoReadError
+from errors import AnnotationError, OutputError, VideoReadError
 from faces import load_faces
 from files import make_folder, whole_file, whole_folder
 from keypoints import draw_keypoints
@@ -31,7 +31,7 @@ from layouts import Timeline, draw_unlabelled_mark
 from local_videos import LocalVideo, find_local_video, video_not_found
 from pipeline import BackgroundCalls, in_background
 from renderer import LIGHT_BLUE, Colour, FastRenderer, MeshRenderer
-from video_io import VideoFrame, VideoProperties, VideoReader, VideoWriter
+from video_io import VideoFrame, VideoReader, VideoWriter
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -120,6 +120,8 @@ def visualise_clip(
     """
     started = time.monotonic()
     report = ClipReport(clip=pickle_path.name.removesuffix(".pkl"))
+    if report.clip in {"", ".", ".."}:  # no name for a folder: the report would land elsewhere
+        parse_clip_name(report.clip)
     folder = options.output_dir / report.clip
     try:
         _visualise(pickle_path, folder, options, report, progress)
@@ -151,9 +153,13 @@ def _visualise(
     make_folder(folder)
     with VideoReader(video.path, video.start_sec, video.end_sec) as reader:
         resolved = _resolve_camera(annotations, reader, options, report)
-        painter = _Painter(annotations, resolved, renderer, reader.properties, options)
+        duration = reader.properties.duration or clip.duration_sec
+        timeline = Timeline(
+            reader.properties.width, reader.properties.height, annotations.time, duration
+        )
+        painter = _Painter(annotations, resolved, renderer, timeline, options)
         matcher = LabelMatcher(annotations.time)
-        expected = round(reader.properties.duration * reader.properties.frame_rate)
+        expected = round(duration * reader.properties.frame_rate)
         with (
             _outputs(folder, reader, options) as (write_video, write_jpeg),
             in_background(reader.frames()) as frames,
@@ -172,6 +178,11 @@ def _visualise(
             report.frames_labelled = matcher.matched
             report.labels_dropped = matcher.dropped
             _check_frames(report, reader)
+            if options.frames == "labelled" and not report.frames_drawn:
+                raise AnnotationError(
+                    f"{pickle_path}: none of its {len(annotations)} labels falls into the video "
+                    f"(0 to {duration:.2f} s); draw the video without them with --frames=all"
+                )
 
 
 class _Painter:
@@ -182,7 +193,7 @@ class _Painter:
         annotations: ClipAnnotations,
         resolved: ResolvedCamera,
         renderer: MeshRenderer | None,
-        properties: VideoProperties,
+        timeline: Timeline,
         options: VisualiseOptions,
     ) -> None:
         self._vertices = annotations.vertices
@@ -191,9 +202,7 @@ class _Painter:
         self._show_keypoints = options.show_keypoints
         self._colour = options.mesh_colour
         self._alpha = options.mesh_alpha
-        self._timeline = Timeline(
-            properties.width, properties.height, annotations.time, properties.duration
-        )
+        self._timeline = timeline
 
     def paint_body(self, frame: VideoFrame, row: int) -> None:
         if self._renderer is not None and self._vertices is not None:
@@ -318,7 +327,7 @@ def _check_frames(report: ClipReport, reader: VideoReader) -> None:
             "is it the right video?"
         )
     expected = (report.end_sec or 0) - (report.start_sec or 0)
-    if reader.properties.duration < expected - _SHORTER_SEC:
+    if 0 < reader.properties.duration < expected - _SHORTER_SEC:
         report.warnings.append(
             f"the video lasts {reader.properties.duration:.2f} s; the clip's name says {expected} s"
         )
