@@ -193,6 +193,18 @@ def click_time(path: Path) -> float:
     return float(start) + int(np.argmax(np.abs(samples[0]) > 0.05)) / rate
 
 
+def damage_pictures(path: Path, numbers: Sequence[int]) -> Path:
+    """Fills some packets of the video with zeros."""
+    with av.open(str(path)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    data = path.read_bytes()
+    for number in numbers:
+        assert data.count(packets[number]) == 1
+        data = data.replace(packets[number], bytes(len(packets[number])))
+    path.write_bytes(data)
+    return path
+
+
 def turn(path: Path, degrees: int) -> Path:
     """Writes a display matrix into an mp4: players turn its picture clockwise by `degrees`."""
     rows = {

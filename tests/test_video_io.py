@@ -21,6 +21,7 @@ from synthetic import (
     Sound,
     click_time,
     coded_picture,
+    damage_pictures,
     decode,
     number_of,
     sound_packets,
@@ -531,13 +532,7 @@ def test_damaged_packets_are_counted_and_the_rest_is_read(tmp_path: Path) -> Non
     """Motion JPEG: each packet is a picture of its own, so the count is exact."""
     path = write_video(tmp_path / "in.mkv", codec="mjpeg", pix_fmt="yuvj420p")
     damaged = {7, 8, 15}
-    data = bytearray(path.read_bytes())
-    with av.open(str(path)) as container:
-        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
-    for number in damaged:
-        at = data.index(packets[number])
-        data[at : at + len(packets[number])] = bytes(len(packets[number]))
-    path.write_bytes(data)
+    damage_pictures(path, sorted(damaged))
     with VideoReader(path) as reader:
         frames = list(reader.frames())
     assert reader.undecodable_packets == len(damaged)
@@ -549,9 +544,7 @@ def test_damaged_packets_are_counted_and_the_rest_is_read(tmp_path: Path) -> Non
 
 def test_a_damaged_first_packet_is_counted_once(tmp_path: Path) -> None:
     path = write_video(tmp_path / "in.mkv", codec="mjpeg", pix_fmt="yuvj420p")
-    with av.open(str(path)) as container:
-        packet = bytes(next(container.demux(video=0)))
-    path.write_bytes(path.read_bytes().replace(packet, bytes(len(packet))))
+    damage_pictures(path, [0])
     with VideoReader(path) as reader:
         assert len(list(reader.frames())) == 24
     assert reader.undecodable_packets == 1
