@@ -71,6 +71,10 @@ class WeakPerspectiveCamera:
         pixels: Array = points[..., :2] * factor + np.array([self.offset_x, self.offset_y])
         return pixels
 
+    def moved(self, columns: float, rows: float) -> WeakPerspectiveCamera:
+        """The same camera for a picture whose first pixel lies elsewhere."""
+        return WeakPerspectiveCamera(self.scale, self.offset_x + columns, self.offset_y + rows)
+
 
 @dataclasses.dataclass(frozen=True)
 class ResolvedCamera:

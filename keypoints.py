@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from colour import Bounds
+
 Array = npt.NDArray[Any]
 
 JOINT_NAMES = (
@@ -57,7 +59,23 @@ def side_colour(joint: int) -> tuple[int, int, int]:
     return RIGHT_COLOUR if name.startswith("right_") else CENTRE_COLOUR
 
 
-def draw_keypoints(picture: Array, keypoints_px: Array) -> None:
+def stroke_unit(width: int, height: int) -> float:
+    """What line widths scale with: 1.0 for a picture whose shorter side has 360 pixels."""
+    return min(width, height) / 360
+
+
+def keypoint_bounds(keypoints_px: Array, stroke: float) -> Bounds:
+    """The pixels that `draw_keypoints` can touch; of no extent where no joint is finite."""
+    known = keypoints_px[np.isfinite(keypoints_px).all(1)]
+    if not len(known):
+        return 0.0, 0.0, 0.0, 0.0
+    margin = _rim(stroke) + 2
+    left, top = (known.min(0) - margin).tolist()
+    right, bottom = (known.max(0) + margin).tolist()
+    return left, top, right, bottom
+
+
+def draw_keypoints(picture: Array, keypoints_px: Array, stroke: float | None = None) -> None:
     """Draws limbs and joints, anti-aliased, into `picture`.
 
     Joints outside the picture or not finite are left out, and so are limbs that end at one.
@@ -65,24 +83,30 @@ def draw_keypoints(picture: Array, keypoints_px: Array) -> None:
     Args:
         picture: (H, W, 3) uint8 RGB, C-contiguous.
         keypoints_px: (19, 2) columns and rows in pixels; integers are pixel centres.
+        stroke: see `stroke_unit`; that of `picture` where it is not given.
     """
     height, width = picture.shape[:2]
     shown = _inside(keypoints_px, width, height)
     points = np.zeros((len(JOINT_NAMES), 2), np.int64)
     points[shown] = np.rint(keypoints_px[shown] * _SUBPIXELS)
-    unit = min(width, height) / 360
+    unit = stroke or stroke_unit(width, height)
     limb_width = max(1, round(2 * unit))
     for child, parent in LIMBS:
         if shown[child] and shown[parent]:
             ends = (points[child].tolist(), points[parent].tolist())
             cv2.line(picture, *ends, side_colour(child), limb_width, cv2.LINE_AA, _FRACTION_BITS)
-    rim, dot = _fixed(max(2.0, 3.6 * unit)), _fixed(max(1.3, 2.6 * unit))
+    rim, dot = _fixed(_rim(unit)), _fixed(max(1.3, 2.6 * unit))
     for joint in np.flatnonzero(shown).tolist():
         centre = points[joint].tolist()
         cv2.circle(picture, centre, rim, (20, 20, 20), cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
         cv2.circle(
             picture, centre, dot, side_colour(joint), cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS
         )
+
+
+def _rim(stroke: float) -> float:
+    """Radius of a joint's dark outline."""
+    return max(2.0, 3.6 * stroke)
 
 
 def _inside(keypoints_px: Array, width: int, height: int) -> Array:

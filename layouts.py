@@ -15,6 +15,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from colour import Bounds
+from keypoints import stroke_unit
+
 Array = npt.NDArray[Any]
 
 _TIMELINE_EMPTY = np.array((70, 70, 70), np.float32)
@@ -26,14 +29,29 @@ _MARK = (225, 225, 225)
 _MARK_SHADOW = (90, 90, 90)
 
 
-def draw_unlabelled_mark(picture: Array) -> None:
-    """A small hollow ring in the upper right corner: the file says nothing of this frame."""
+def draw_unlabelled_mark(picture: Array, stroke: float | None = None) -> None:
+    """A small hollow ring in the upper right corner: the file says nothing of this frame.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB, C-contiguous; at least its upper right corner.
+        stroke: see `keypoints.stroke_unit`; that of `picture` where it is not given.
+    """
     height, width = picture.shape[:2]
-    radius = max(3, round(min(height, width) / 60))
+    radius = _mark_radius(stroke or stroke_unit(width, height))
     centre = (width - 1 - 3 * radius, 3 * radius)
     line = max(1, radius // 3)
     cv2.circle(picture, centre, radius, _MARK_SHADOW, line + 1, cv2.LINE_AA)
     cv2.circle(picture, centre, radius, _MARK, line, cv2.LINE_AA)
+
+
+def mark_bounds(width: int, stroke: float) -> Bounds:
+    """The corner that `draw_unlabelled_mark` needs of a picture of `width` columns."""
+    side = 6 * _mark_radius(stroke)
+    return width - side, 0, width - 1, side
+
+
+def _mark_radius(stroke: float) -> int:
+    return max(3, round(6 * stroke))
 
 
 class Timeline:
@@ -49,25 +67,24 @@ class Timeline:
             duration: seconds; 0 where the file does not say.
         """
         self._height = max(2, round(height / 90))
+        self.bounds: Bounds = (0, height - self._height, width - 1, height - 1)
         self._duration = duration or float(label_times.max(initial=0)) or 1.0
         strip = np.tile(_TIMELINE_EMPTY, (width, 1))
         for span in zip(label_times, _label_ends(label_times), strict=True):
             first, end = (round(float(seconds) / self._duration * width) for seconds in span)
             strip[max(first, 0) : max(end, first + 1, 0)] = _TIMELINE_LABELLED
-        self._strip = np.rint(strip * _TIMELINE_OPACITY).astype(np.uint8)[None]
+        self._strip = strip[None] * _TIMELINE_OPACITY
 
     def draw(self, picture: Array, seconds: float) -> None:
-        """Draws the strip with a marker at `seconds` since the start of the clip."""
-        height, width = picture.shape[:2]
-        band = picture[height - self._height :]
-        cv2.addWeighted(
-            band,
-            1 - _TIMELINE_OPACITY,
-            np.broadcast_to(self._strip, band.shape).copy(),
-            1.0,
-            0.0,
-            dst=band,
-        )
+        """Draws the strip with a marker at `seconds` since the start of the clip.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB, C-contiguous; at least its part within `bounds`.
+            seconds: now.
+        """
+        width = self._strip.shape[1]
+        band = picture[-self._height :, :width]
+        band[:] = band * (1 - _TIMELINE_OPACITY) + self._strip
         half = max(1, self._height // 3)
         column = min(width - 1, max(0, round(seconds / self._duration * width)))
         band[:, max(0, column - half) : column + half + 1] = _TIMELINE_NOW

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from camera import NEAR_ORTHOGRAPHIC_DISTANCE, WeakPerspectiveCamera
+from colour import Bounds
 from errors import FacesError
 
 Array = npt.NDArray[Any]
@@ -88,7 +89,6 @@ class FastRenderer:
         self._is_closed = _is_closed(self._faces)
         self._lights = point_lights()
         self._depth = np.empty((0, 0), np.float32)
-        self._colour = np.empty((0, 0, 3), np.float32)
 
     def draw(
         self,
@@ -105,9 +105,9 @@ class FastRenderer:
                 "vertices: these faces belong to another body; give the right ones with "
                 "--smpl_face_path"
             )
-        if self._depth.shape != picture.shape[:2]:
-            self._depth = np.empty(picture.shape[:2], np.float32)
-            self._colour = np.empty(picture.shape, np.float32)
+        height, width = picture.shape[:2]
+        if self._depth.shape[0] < height or self._depth.shape[1] < width:
+            self._depth = np.empty((height, width), np.float32)
         _draw(
             picture,
             np.ascontiguousarray(vertices, np.float32),
@@ -117,9 +117,15 @@ class FastRenderer:
             self._lights,
             np.array(colour, np.float32),
             float(alpha),
-            self._depth,
-            self._colour,
+            self._depth[:height, :width],
         )
+
+
+def mesh_bounds(vertices: Array, camera: WeakPerspectiveCamera) -> Bounds:
+    """The pixels that a mesh can cover; of no extent where none of its vertices is finite."""
+    view = (camera.scale, camera.offset_x, camera.offset_y)
+    left, top, right, bottom = _project(np.ascontiguousarray(vertices, np.float32), view)[2]
+    return (left, top, right, bottom) if left <= right else (0.0, 0.0, 0.0, 0.0)
 
 
 def checked_faces(faces: Array) -> Array:
@@ -168,12 +174,13 @@ def _draw(
     albedo: Array,
     alpha: float,
     depth: Array,
-    colour: Array,
 ) -> None:
-    height, width = depth.shape
-    points, is_whole, left, top, right, bottom = _project(vertices, camera, width, height)
-    if left > right or top > bottom:
+    height, width = picture.shape[:2]
+    points, is_whole, (first_x, first_y, last_x, last_y) = _project(vertices, camera)
+    if not (first_x < width and first_y < height and last_x >= 0 and last_y >= 0):
         return
+    left, right = math.ceil(max(first_x, 0.0)), math.floor(min(last_x, width - 1.0))
+    top, bottom = math.ceil(max(first_y, 0.0)), math.floor(min(last_y, height - 1.0))
     normals, volume = _vertex_normals(vertices, points, faces)
     colours = _shade(vertices, normals, lights, albedo)
     for y in range(top, bottom + 1):
@@ -182,23 +189,26 @@ def _draw(
     facing = 0.0
     if is_closed and is_whole:
         facing = -1.0 if volume > 0 else 1.0
-    _rasterise(points, colours, faces, facing, depth, colour)
+    if alpha == 1:
+        _rasterise(points, colours, faces, facing, depth, picture)
+        return
+    opaque = picture.copy()
+    _rasterise(points, colours, faces, facing, depth, opaque)
     for y in range(top, bottom + 1):
         for x in range(left, right + 1):
             if depth[y, x] < np.inf:
                 for k in range(3):
-                    over = np.float32(picture[y, x, k])
-                    # In a sliver rounding can carry a colour past those of its corners.
-                    drawn = min(max(colour[y, x, k], np.float32(0)), np.float32(255))
-                    over += np.float32(alpha) * (drawn - over)
-                    picture[y, x, k] = np.uint8(over + np.float32(0.5))
+                    under = np.float64(picture[y, x, k])
+                    picture[y, x, k] = np.uint8(
+                        under + alpha * (np.float64(opaque[y, x, k]) - under) + 0.5
+                    )
 
 
 @numba.njit(cache=True, nogil=True)
 def _project(
-    vertices: Array, camera: tuple[float, float, float], width: int, height: int
-) -> tuple[Array, bool, int, int, int, int]:
-    """(V, 3) column, row and depth, whether all are usable, and the box they can cover."""
+    vertices: Array, camera: tuple[float, float, float]
+) -> tuple[Array, bool, tuple[float, float, float, float]]:
+    """(V, 3) column, row and depth, whether all are usable, and their bounds."""
     scale, offset_x, offset_y = camera
     points = np.empty((len(vertices), 3), np.float64)
     left = top = np.inf
@@ -219,16 +229,7 @@ def _project(
         right = x if x > right else right
         top = y if y < top else top
         bottom = y if y > bottom else bottom
-    if not (left < width and top < height and right >= 0 and bottom >= 0):
-        return points, is_whole, 0, 0, -1, -1
-    return (
-        points,
-        is_whole,
-        math.ceil(max(left, 0.0)),
-        math.ceil(max(top, 0.0)),
-        math.floor(min(right, width - 1.0)),
-        math.floor(min(bottom, height - 1.0)),
-    )
+    return points, is_whole, (left, top, right, bottom)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -280,9 +281,9 @@ def _shade(vertices: Array, normals: Array, lights: Array, albedo: Array) -> Arr
 
 @numba.njit(cache=True, nogil=True)
 def _rasterise(  # noqa: PLR0915 the innermost loop of the tool stays in one piece
-    points: Array, colours: Array, faces: Array, facing: float, depth: Array, colour: Array
+    points: Array, colours: Array, faces: Array, facing: float, depth: Array, picture: Array
 ) -> None:
-    """Fills `depth` and `colour` where triangles are nearest.
+    """Draws into `depth` and `picture` where triangles are nearest.
 
     A pixel belongs to a triangle whose inside or edge holds the pixel's centre. An edge's column
     in a row is always computed from its upper end, so the two triangles at an edge agree on it
@@ -329,18 +330,33 @@ def _rasterise(  # noqa: PLR0915 the innermost loop of the tool stays in one pie
                 area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
                 bx_step, by_step = (cy - ay) / area, -(cx - ax) / area
                 cx_step, cy_step = -(by - ay) / area, (bx - ax) / area
-                az = points[a, 2]
-                bz, cz = points[b, 2] - az, points[c, 2] - az
-                r, g, blue = colours[a, 0], colours[a, 1], colours[a, 2]
-                br, bg, bb = colours[b, 0] - r, colours[b, 1] - g, colours[b, 2] - blue
-                cr, cg, cb = colours[c, 0] - r, colours[c, 1] - g, colours[c, 2] - blue
+                az, bz, cz = points[a, 2], points[b, 2], points[c, 2]
+                z_step = (bz - az) * bx_step + (cz - az) * cx_step
+                ar, ag, ab = colours[a, 0], colours[a, 1], colours[a, 2]
+                br, bg, bb = colours[b, 0] - ar, colours[b, 1] - ag, colours[b, 2] - ab
+                cr, cg, cb = colours[c, 0] - ar, colours[c, 1] - ag, colours[c, 2] - ab
+                r_step = np.float32(br * bx_step + cr * cx_step)
+                g_step = np.float32(bg * bx_step + cg * cx_step)
+                b_step = np.float32(bb * bx_step + cb * cx_step)
+            wb = (first - ax) * bx_step + (y - ay) * by_step
+            wc = (first - ax) * cx_step + (y - ay) * cy_step
+            z = az + wb * (bz - az) + wc * (cz - az)
+            r = np.float32(ar + wb * br + wc * cr)
+            g = np.float32(ag + wb * bg + wc * cg)
+            blue = np.float32(ab + wb * bb + wc * cb)
             for column in range(int(first), int(last) + 1):
-                x = float(column)
-                wb = (x - ax) * bx_step + (y - ay) * by_step
-                wc = (x - ax) * cx_step + (y - ay) * cy_step
-                z = az + wb * bz + wc * cz
                 if z < depth[row, column]:
                     depth[row, column] = z
-                    colour[row, column, 0] = r + wb * br + wc * cr
-                    colour[row, column, 1] = g + wb * bg + wc * cg
-                    colour[row, column, 2] = blue + wb * bb + wc * cb
+                    picture[row, column, 0] = _byte(r)
+                    picture[row, column, 1] = _byte(g)
+                    picture[row, column, 2] = _byte(blue)
+                z += z_step
+                r += r_step
+                g += g_step
+                blue += b_step
+
+
+@numba.njit(cache=True, nogil=True)
+def _byte(value: np.float32) -> np.uint8:
+    """Rounds to 0…255: in a sliver rounding can carry a colour past those of its corners."""
+    return np.uint8(min(max(value, np.float32(0)), np.float32(255)) + np.float32(0.5))

@@ -61,15 +61,20 @@ def _run(pickle_path: Path, options: visualise.VisualiseOptions, show_trace: boo
             bar.close()
             if show_trace:
                 traceback.print_exc()
-            print(f"run_visualise: {error}", file=sys.stderr)
+            print(f"run_visualise: {_one_line(str(error))}", file=sys.stderr)
             return _FAILED
     for warning in report.warnings:
-        print(f"{report.clip}: warning: {warning}", file=sys.stderr)
+        print(f"{report.clip}: warning: {_one_line(warning)}", file=sys.stderr)
     print(
         f"{report.clip}: {report.frames_drawn} of {report.frames_total} frames drawn in "
         f"{report.seconds:.1f} s: {options.output_dir / report.clip}"
     )
     return _OK
+
+
+def _one_line(text: str) -> str:
+    """File names and keys may hold line breaks and codes that a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _options(values: flags.FlagValues) -> visualise.VisualiseOptions:
@@ -162,7 +167,13 @@ def _define_flags() -> flags.FlagValues:
     )
     flags.DEFINE_boolean("show_mesh", True, "Draw the mesh.", flag_values=values)
     flags.DEFINE_boolean("show_keypoints", True, "Draw the 2D keypoints.", flag_values=values)
-    flags.DEFINE_float("mesh_alpha", 1.0, "Opacity of the mesh.", 0.0, 1.0, flag_values=values)
+    flags.DEFINE_float("mesh_alpha", 1.0, "Opacity of the mesh.", flag_values=values)
+    flags.register_validator(
+        "mesh_alpha",
+        lambda alpha: 0 <= alpha <= 1,  # absl's own bounds let NaN pass
+        "expected a number from 0 to 1",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "mesh_colour",
         "light_blue",

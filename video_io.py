@@ -2,7 +2,8 @@
 
     with VideoReader(path) as reader, VideoWriter(out, reader.properties) as writer:
         for frame in reader.frames():
-            frame.picture[:] = 255 - frame.picture
+            with frame.region((10, 10, 50, 30)) as (picture, left, top):
+                picture[:] = 255 - picture
             writer.write(frame)
 
 Covered by tests/test_video_io.py.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -21,15 +23,28 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
+from av.video.frame import PictureType
 
+from colour import Bounds, Box, Planes, box_around, colour_matrix, planes_from_rgb, rgb_from_planes
 from errors import OutputError, VideoReadError, VideoTruncatedError
 
 Array = npt.NDArray[Any]
 
 # Audio that an mp4 may hold and browsers play; anything else is encoded again as AAC.
 _MP4_AUDIO = frozenset({"aac", "mp3", "opus", "ac3", "eac3", "flac", "alac"})
+# What FFmpeg's AAC encoder takes. Other numbers of channels are mixed down to two.
+_AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+_AAC_RATES = frozenset(
+    {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
+)
+_AAC_RATE_ELSE = 48000
 _MISSING_TAIL_SEC = 0.5  # headers round their durations; more than this is missing content
 _X264_PRESET = "veryfast"
+
+# ISO/IEC 23091-2 numbers, as FFmpeg uses them.
+_MATRIX_RGB, _MATRIX_BT709, _MATRIX_UNKNOWN = 0, 1, 2
+_CONVERTIBLE_MATRICES = frozenset({_MATRIX_RGB, _MATRIX_BT709, _MATRIX_UNKNOWN, 4, 5, 6, 7, 9})
+_LIMITED_RANGE, _FULL_RANGE = 1, 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,11 +57,12 @@ class VideoProperties:
         height: rows of the upright picture.
         frame_rate: average frames per second, exact.
         time_base: seconds per tick of `VideoFrame.ticks`, exact.
-        duration: seconds, as the container says or, failing that, as the clip's name says.
+        duration: seconds, as the file says; 0 where it does not.
         start_sec: where the clip starts in the file, seconds from the file's first picture.
         end_sec: where the clip ends in the file; None for the file's own end.
         origin: seconds in the file's own time that become 0 in a copy.
-        colour: the stream's own marks for matrix, range, primaries and transfer, as numbers.
+        colour: marks for matrix, range, primaries and transfer, as ITU-T H.273 numbers them: the
+          stream's own, but for those of RGB, which a copy cannot have.
         sample_aspect_ratio: width over height of one pixel; None where unknown.
     """
 
@@ -63,19 +79,52 @@ class VideoProperties:
     sample_aspect_ratio: Fraction | None
 
 
-@dataclasses.dataclass
 class VideoFrame:
-    """One frame of a clip.
+    """One frame of a clip, to be drawn into.
+
+    It stays as the video has it, in planes of luma and colour: what is not drawn on comes out as
+    it came in, and only what is drawn on costs a conversion.
 
     Attributes:
-        picture: (H, W, 3) uint8 RGB, upright, C-contiguous; to be drawn into.
         time: seconds since the start of the clip, exact.
         ticks: time since the origin of the copy, in `VideoProperties.time_base`.
+        width: columns of the upright picture.
+        height: rows of the upright picture.
+        image: the planes, yuv420p; one column or row larger where the size is odd.
     """
 
-    picture: Array
-    time: Fraction
-    ticks: int
+    def __init__(
+        self, image: av.VideoFrame, size: tuple[int, int], matrix: Array, time: Fraction, ticks: int
+    ) -> None:
+        """Wraps planes that nobody else writes to."""
+        self.image = image
+        self.width, self.height = size
+        self.time = time
+        self.ticks = ticks
+        self._matrix = matrix
+        self._planes = _planes(image)
+
+    @contextlib.contextmanager
+    def region(self, bounds: Bounds) -> Iterator[tuple[Array, int, int]]:
+        """Lends the part of the picture that holds these pixel coordinates, as RGB.
+
+        What the block draws into it is brought back into the frame. Columns and rows past the
+        picture's edge are left out; the lent part may be empty.
+
+        Yields:
+            (h, w, 3) uint8 RGB, C-contiguous, and the column and row of its first pixel.
+        """
+        box = box_around(bounds, self.image.width, self.image.height)
+        rgb = rgb_from_planes(self._planes, box, self._matrix)
+        before = rgb.copy()
+        yield rgb, box.left, box.top
+        planes_from_rgb(before, rgb, self._planes, box, self._matrix)
+
+    def picture(self) -> Array:
+        """A copy of the whole picture: (H, W, 3) uint8 RGB, C-contiguous."""
+        box = Box(0, 0, self.image.width, self.image.height)
+        rgb = rgb_from_planes(self._planes, box, self._matrix)
+        return np.ascontiguousarray(rgb[: self.height, : self.width])
 
 
 class VideoReader:
@@ -97,11 +146,10 @@ class VideoReader:
         self.path = path
         self.undecodable_packets = 0
         self.frames_read = 0
-        self._start = Fraction(start_sec or 0)
-        self._end = None if end_sec is None else Fraction(end_sec)
-        with _reading(path):
-            # An absolute path is never taken for a protocol.
-            self._container = av.open(str(path.absolute()), metadata_errors="replace")
+        # Through text: 0.08 is 2/25 here, where frames stand, not the float a little after it.
+        self._start = Fraction(str(start_sec or 0))
+        self._end = None if end_sec is None else Fraction(str(end_sec))
+        self._container = _open(path)
         try:
             self._prepare()
         except BaseException:
@@ -120,6 +168,10 @@ class VideoReader:
         if not self._container.streams.video:
             raise VideoReadError(f"{self.path}: has no video stream; expected a video")
         stream = self._container.streams.video[0]
+        if not _can_be_decoded(stream):
+            raise VideoReadError(
+                f"{self.path}: its video codec is unknown; convert it, for instance to H.264"
+            )
         stream.thread_type = "AUTO"
         self._stream = stream
         with _reading(self.path):
@@ -149,11 +201,13 @@ class VideoReader:
             start_sec=self._start,
             end_sec=self._end,
             origin=clip_start if self._start else self._earliest(clip_start),
-            colour=(
-                stream.codec_context.colorspace,
-                stream.codec_context.color_range,
-                stream.codec_context.color_primaries,
-                stream.codec_context.color_trc,
+            colour=_colour_in_yuv(
+                (
+                    stream.codec_context.colorspace,
+                    stream.codec_context.color_range,
+                    stream.codec_context.color_primaries,
+                    stream.codec_context.color_trc,
+                )
             ),
             sample_aspect_ratio=aspect or None,
         )
@@ -170,6 +224,8 @@ class VideoReader:
 
     def _expected_duration(self) -> float:
         declared = self._declared_end()
+        if declared is None and self._container.duration is not None:
+            declared = Fraction(self._container.duration, av.time_base)  # of picture or sound
         ends = [end for end in (declared, self._end) if end is not None]
         return float(max(Fraction(0), min(ends) - self._start)) if ends else 0.0
 
@@ -189,7 +245,10 @@ class VideoReader:
         return None
 
     def _seek(self) -> None:
+        self.undecodable_packets = 0
         target = self._first_ticks + int(self._start / self._time_base)
+        if not self._start and self._stream.start_time is not None:
+            target = min(target, self._stream.start_time)  # damaged packets may come first
         with _reading(self.path):
             self._container.seek(target, stream=self._stream, backward=True)
 
@@ -202,8 +261,10 @@ class VideoReader:
         """
         last_ticks: int | None = None
         step = max(1, round(1 / (self._frame_rate * self._time_base)))
-        first_wanted = self._first_ticks + int(self._start / self._time_base)
+        first_wanted = self._first_ticks + math.ceil(self._start / self._time_base)
         origin = round(self.properties.origin / self._time_base)
+        size = self.properties.width, self.properties.height
+        matrix = colour_matrix(*self.properties.colour[:2], size[1])
         with _reading(self.path):
             for decoded in self._decode():
                 ticks = decoded.pts
@@ -217,7 +278,7 @@ class VideoReader:
                 if self._end is not None and time >= self._end - self._start:
                     return
                 self.frames_read += 1
-                yield VideoFrame(self._picture(decoded), time, ticks - origin)
+                yield VideoFrame(self._upright(decoded), size, matrix, time, ticks - origin)
         self._check_end(0 if last_ticks is None else last_ticks + step - self._first_ticks)
 
     def _decode(self) -> Iterator[av.VideoFrame]:
@@ -227,10 +288,36 @@ class VideoReader:
             except av.error.InvalidDataError:  # noqa: PERF203 one damaged packet does not end the clip
                 self.undecodable_packets += 1
 
-    def _picture(self, decoded: av.VideoFrame) -> Array:
+    def _upright(self, decoded: av.VideoFrame) -> av.VideoFrame:
+        """8-bit planes, turned upright, of even size, that may be written to."""
+        decoded = self._in_yuv420(decoded)
+        if (
+            decoded.format.name == "yuv420p"
+            and self._turns == 0
+            and _even(*self._size) == self._size
+        ):
+            decoded.make_writable()
+            return decoded
+        upright = av.VideoFrame(*_even(self.properties.width, self.properties.height), "yuv420p")
+        for plane, source in zip(_planes(upright), _planes(decoded), strict=True):
+            turned = np.rot90(source, self._turns)
+            more = [(0, want - met) for want, met in zip(plane.shape, turned.shape, strict=True)]
+            plane[:] = np.pad(turned, more, mode="edge")
+        return upright
+
+    def _in_yuv420(self, decoded: av.VideoFrame) -> av.VideoFrame:
+        """8-bit planes in the clip's own matrix and range (yuvj420p is FFmpeg's full range)."""
         width, height = self._size
-        picture: Array = decoded.to_ndarray(format="rgb24", width=width, height=height)
-        return np.ascontiguousarray(np.rot90(picture, self._turns)) if self._turns else picture
+        wanted = "yuvj420p" if self.properties.colour[1] == _FULL_RANGE else "yuv420p"
+        is_like = decoded.format.name in {"yuv420p", "yuvj420p"}
+        if is_like and (decoded.width, decoded.height) == self._size:
+            return decoded
+        if decoded.colorspace == _MATRIX_RGB:
+            unmarked = av.VideoFrame.from_ndarray(decoded.to_ndarray(format="rgb24"), "rgb24")
+            return unmarked.reformat(width, height, wanted, dst_colorspace=_MATRIX_BT709)
+        if decoded.colorspace not in _CONVERTIBLE_MATRICES:
+            decoded.colorspace = _MATRIX_UNKNOWN  # the same on both sides: nothing changes
+        return decoded.reformat(width, height, wanted)
 
     def _check_end(self, ticks: int) -> None:
         declared, met = self._declared_end(), ticks * self._time_base
@@ -254,19 +341,17 @@ class VideoWriter:
             crf: x264's constant rate factor: 0 is lossless, 51 the worst.
 
         Raises:
-            OutputError: the file cannot be written.
+            OutputError: the file cannot be opened; a missing folder shows only in `write`.
+            VideoReadError: the source cannot be read again for its audio.
         """
         self._path = path
         with self._writing():
             self._container = av.open(
                 str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}
             )
-        self._width = source.width + source.width % 2
-        self._height = source.height + source.height % 2
         self._stream = self._video_stream(source, crf)
         self._time_base = source.time_base
         self._audio = _AudioCopy(source, self._container)
-        self._colour = source.colour
 
     def _video_stream(self, source: VideoProperties, crf: int) -> av.VideoStream:
         stream = self._container.add_stream(
@@ -275,7 +360,8 @@ class VideoWriter:
             options={"crf": str(crf), "preset": _X264_PRESET},
         )
         context = stream.codec_context
-        stream.width, stream.height, stream.pix_fmt = self._width, self._height, "yuv420p"
+        stream.width, stream.height = _even(source.width, source.height)
+        stream.pix_fmt = "yuv420p"
         context.time_base = stream.time_base = source.time_base
         if source.sample_aspect_ratio:
             context.sample_aspect_ratio = source.sample_aspect_ratio
@@ -302,7 +388,7 @@ class VideoWriter:
                     self._container.close()
         finally:
             self._audio.close()
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(av.FFmpegError, OSError):
                 self._container.close()
 
     def write(self, frame: VideoFrame) -> None:
@@ -311,16 +397,9 @@ class VideoWriter:
         Raises:
             OutputError: the file cannot be written, for instance because the disk is full.
         """
-        picture = frame.picture
-        if picture.shape[:2] != (self._height, self._width):
-            # yuv420p halves the colour planes: odd sizes gain a copy of their last row or column.
-            down, right = self._height - picture.shape[0], self._width - picture.shape[1]
-            picture = np.pad(picture, ((0, down), (0, right), (0, 0)), mode="edge")
-        image = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        image = image.reformat(
-            format="yuv420p", dst_colorspace=self._colour[0], dst_color_range=self._colour[1]
-        )
+        image = frame.image
         image.pts, image.time_base = frame.ticks, self._time_base
+        image.pict_type = PictureType.NONE  # the encoder's to choose
         with self._writing():
             self._container.mux(self._stream.encode(image))
             self._audio.copy_until(frame.ticks * self._time_base)
@@ -329,6 +408,8 @@ class VideoWriter:
     def _writing(self) -> Iterator[None]:
         try:
             yield
+        except VideoReadError:
+            raise
         except (av.FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise OutputError(
@@ -337,25 +418,35 @@ class VideoWriter:
             ) from error
 
 
+def _colour_in_yuv(colour: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """The marks of a source, but those of RGB replaced: the output is always YUV."""
+    matrix, _, primaries, transfer = colour
+    return (_MATRIX_BT709, _LIMITED_RANGE, primaries, transfer) if matrix == _MATRIX_RGB else colour
+
+
 class _AudioCopy:
     """Brings the first audio stream of the source over, packet by packet."""
 
     def __init__(self, source: VideoProperties, output: av.container.OutputContainer) -> None:
         self._output = output
         self._source = source
-        self._container = av.open(str(source.path.absolute()), metadata_errors="replace")
+        self._container = _open(source.path)
         self._packets: Iterator[Any] = iter(())
         self._pending: Any = None
-        if self._container.streams.audio:
-            self._open(self._container.streams.audio[0])
+        for stream in self._container.streams.audio[:1]:
+            if _can_be_decoded(stream):
+                self._open(stream)
 
     def _open(self, stream: av.AudioStream) -> None:
-        if stream.codec_context.name in _MP4_AUDIO:
+        if stream.codec.canonical_name in _MP4_AUDIO:
             copy = self._output.add_stream_from_template(stream)
             self._packets = self._copied(stream, copy)
         else:
-            encoder = self._output.add_stream("aac", rate=stream.codec_context.sample_rate)
-            encoder.layout = stream.codec_context.layout
+            rate = stream.codec_context.sample_rate
+            encoder = self._output.add_stream(
+                "aac", rate=rate if rate in _AAC_RATES else _AAC_RATE_ELSE
+            )
+            encoder.layout = _AAC_LAYOUTS.get(stream.codec_context.layout.nb_channels, "stereo")
             self._packets = self._encoded_again(stream, encoder)
 
     def copy_until(self, seconds: Fraction | None) -> None:
@@ -382,7 +473,7 @@ class _AudioCopy:
             length = (self._source.end_sec - self._source.start_sec) / base
         if self._source.start_sec:
             self._container.seek(offset, stream=stream, backward=True)
-        for packet in self._container.demux(stream):
+        for packet in self._demuxed(stream):
             if packet.pts is None or packet.size == 0:
                 continue
             ticks = packet.pts - offset
@@ -394,6 +485,10 @@ class _AudioCopy:
             packet.dts = ticks if packet.dts is None else packet.dts - offset
             yield packet
 
+    def _demuxed(self, stream: av.AudioStream) -> Iterator[av.Packet[av.AudioStream]]:
+        with _reading(self._source.path):  # what cannot be read is not the output's fault
+            yield from self._container.demux(stream)
+
     def _copied(self, stream: av.AudioStream, copy: av.AudioStream) -> Iterator[Any]:
         for packet in self._source_packets(stream):
             packet.stream = copy
@@ -401,9 +496,38 @@ class _AudioCopy:
 
     def _encoded_again(self, stream: av.AudioStream, encoder: av.AudioStream) -> Iterator[Any]:
         for packet in self._source_packets(stream):
-            for frame in packet.decode():
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:  # a damaged packet is left out
+                continue
+            for frame in frames:
                 yield from encoder.encode(frame)
         yield from encoder.encode(None)
+
+
+def _planes(image: av.VideoFrame) -> Planes:
+    """Views of the three planes, without the padding of their lines."""
+    luma, u, v = (
+        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]  # type: ignore[call-overload]  # planes are buffers
+        for plane in image.planes
+    )
+    return luma, u, v
+
+
+def _even(width: int, height: int) -> tuple[int, int]:
+    """The size in planes: yuv420p halves the colour, so odd sizes gain a column or a row."""
+    return width + width % 2, height + height % 2
+
+
+def _can_be_decoded(stream: av.stream.Stream) -> bool:
+    """Streams of a codec that FFmpeg does not know have no context, against their annotation."""
+    return getattr(stream, "codec_context", None) is not None
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    with _reading(path):
+        # An absolute path is never taken for a protocol.
+        return av.open(str(path.absolute()), metadata_errors="replace")
 
 
 @contextlib.contextmanager

@@ -22,16 +22,17 @@ import numpy.typing as npt
 from annotations import ClipAnnotations, read_annotations
 from camera import ResolvedCamera, resolve_camera
 from clip_names import ClipName, parse_clip_name
-from errors import OutputError, VideoReadError
+from colour import joined
+from errors import AnnotationError, OutputError, VideoReadError
 from faces import load_faces
 from files import make_folder, whole_file, whole_folder
-from keypoints import draw_keypoints
+from keypoints import draw_keypoints, keypoint_bounds, stroke_unit
 from labels import LabelMatcher
-from layouts import Timeline, draw_unlabelled_mark
+from layouts import Timeline, draw_unlabelled_mark, mark_bounds
 from local_videos import LocalVideo, find_local_video, video_not_found
 from pipeline import BackgroundCalls, in_background
-from renderer import LIGHT_BLUE, Colour, FastRenderer, MeshRenderer
-from video_io import VideoFrame, VideoProperties, VideoReader, VideoWriter
+from renderer import LIGHT_BLUE, Colour, FastRenderer, MeshRenderer, mesh_bounds
+from video_io import VideoFrame, VideoReader, VideoWriter
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -120,6 +121,8 @@ def visualise_clip(
     """
     started = time.monotonic()
     report = ClipReport(clip=pickle_path.name.removesuffix(".pkl"))
+    if report.clip in {"", ".", ".."}:  # no name for a folder: the report would land elsewhere
+        parse_clip_name(report.clip)
     folder = options.output_dir / report.clip
     try:
         _visualise(pickle_path, folder, options, report, progress)
@@ -151,9 +154,13 @@ def _visualise(
     make_folder(folder)
     with VideoReader(video.path, video.start_sec, video.end_sec) as reader:
         resolved = _resolve_camera(annotations, reader, options, report)
-        painter = _Painter(annotations, resolved, renderer, reader.properties, options)
+        width, height = reader.properties.width, reader.properties.height
+        duration = reader.properties.duration or clip.duration_sec
+        timeline = Timeline(width, height, annotations.time, duration)
+        stroke = stroke_unit(width, height)
+        painter = _Painter(annotations, resolved, renderer, timeline, stroke, options)
         matcher = LabelMatcher(annotations.time)
-        expected = round(reader.properties.duration * reader.properties.frame_rate)
+        expected = round(duration * reader.properties.frame_rate)
         with (
             _outputs(folder, reader, options) as (write_video, write_jpeg),
             in_background(reader.frames()) as frames,
@@ -172,6 +179,11 @@ def _visualise(
             report.frames_labelled = matcher.matched
             report.labels_dropped = matcher.dropped
             _check_frames(report, reader)
+            if options.frames == "labelled" and not report.frames_drawn:
+                raise AnnotationError(
+                    f"{pickle_path}: none of its {len(annotations)} labels falls into the video "
+                    f"(0 to {duration:.2f} s); draw the video without them with --frames=all"
+                )
 
 
 class _Painter:
@@ -182,7 +194,8 @@ class _Painter:
         annotations: ClipAnnotations,
         resolved: ResolvedCamera,
         renderer: MeshRenderer | None,
-        properties: VideoProperties,
+        timeline: Timeline,
+        stroke: float,
         options: VisualiseOptions,
     ) -> None:
         self._vertices = annotations.vertices
@@ -191,23 +204,27 @@ class _Painter:
         self._show_keypoints = options.show_keypoints
         self._colour = options.mesh_colour
         self._alpha = options.mesh_alpha
-        self._timeline = Timeline(
-            properties.width, properties.height, annotations.time, properties.duration
-        )
+        self._stroke = stroke
+        self._timeline = timeline
 
     def paint_body(self, frame: VideoFrame, row: int) -> None:
-        if self._renderer is not None and self._vertices is not None:
-            camera = self._resolved.camera(row)
-            self._renderer.draw(
-                frame.picture, self._vertices[row], camera, self._colour, self._alpha
-            )
-        if self._show_keypoints:
-            draw_keypoints(frame.picture, self._resolved.keypoints_px[row])
+        camera, keypoints = self._resolved.camera(row), self._resolved.keypoints_px[row]
+        bounds = keypoint_bounds(keypoints, self._stroke)
+        if self._vertices is not None:
+            bounds = joined(bounds, mesh_bounds(self._vertices[row], camera))
+        with frame.region(bounds) as (picture, left, top):
+            if self._renderer is not None and self._vertices is not None:
+                camera = camera.moved(-left, -top)
+                self._renderer.draw(picture, self._vertices[row], camera, self._colour, self._alpha)
+            if self._show_keypoints:
+                draw_keypoints(picture, keypoints - (left, top), self._stroke)
 
     def paint_time(self, frame: VideoFrame, row: int | None) -> None:
         if row is None:
-            draw_unlabelled_mark(frame.picture)
-        self._timeline.draw(frame.picture, float(frame.time))
+            with frame.region(mark_bounds(frame.width, self._stroke)) as (picture, _, _):
+                draw_unlabelled_mark(picture, self._stroke)
+        with frame.region(self._timeline.bounds) as (picture, _, _):
+            self._timeline.draw(picture, float(frame.time))
 
 
 def _renderer(
@@ -296,7 +313,7 @@ def _outputs(
             frames_folder = stack.enter_context(whole_folder(folder / "frames"))
 
             def write_jpeg(frame: VideoFrame, row: int) -> None:
-                _write_jpeg(frames_folder / f"{row:04d}.jpg", frame.picture)
+                _write_jpeg(frames_folder / f"{row:04d}.jpg", frame.picture())
 
         yield write_video, write_jpeg
 
@@ -318,7 +335,7 @@ def _check_frames(report: ClipReport, reader: VideoReader) -> None:
             "is it the right video?"
         )
     expected = (report.end_sec or 0) - (report.start_sec or 0)
-    if reader.properties.duration < expected - _SHORTER_SEC:
+    if 0 < reader.properties.duration < expected - _SHORTER_SEC:
         report.warnings.append(
             f"the video lasts {reader.properties.duration:.2f} s; the clip's name says {expected} s"
         )

@@ -269,6 +269,14 @@ def test_rows_are_sorted_by_time_all_together() -> None:
     )
 
 
+def test_rows_of_one_time_keep_their_order_when_sorted() -> None:
+    content = {key: np.repeat(value, 20, 0) for key, value in make_content().items()}
+    content["time"] = np.tile([1.0, 0.0], 2 * 20)
+    content["cameras"][:, 0] = np.arange(80)
+    order = validate(content, "clip.pkl").cameras[:, 0]
+    assert order.tolist() == [*range(1, 80, 2), *range(0, 80, 2)]
+
+
 def test_equal_times_stay_in_order_without_a_warning() -> None:
     content = make_content() | {"time": np.zeros(N)}
     annotations = validate(content, "clip.pkl")

@@ -184,7 +184,7 @@ def test_cameras_that_fit_nothing_are_fitted_again(
 def test_units_of_a_small_noisy_person_without_useful_cameras(
     size: tuple[int, int], units: str, seed: int
 ) -> None:
-    clip = MadeClip(size, units=units, body_scale=0.12, noise_px=2.0, seed=seed)
+    clip = MadeClip(size, units=units, body_scale=0.12, noise_px=4.0, seed=seed)
     assert clip.with_useless_cameras().resolved().keypoint_units == units
 
 
@@ -317,6 +317,14 @@ def test_cameras_of_scale_zero_and_joints_in_one_point() -> None:
     clip.content["cameras"][:] = 0
     assert clip.resolved().convention == "refitted"
     clip.content["3d_keypoints"][:] = 0
+    with np.errstate(all="raise"):
+        resolved = clip.resolved()
+    assert np.isfinite(resolved.cameras_px).all()
+
+
+def test_keypoints_in_one_point() -> None:
+    clip = MadeClip(rows="skeleton")
+    clip.content["2d_keypoints"][:] = 0
     with np.errstate(all="raise"):
         resolved = clip.resolved()
     assert np.isfinite(resolved.cameras_px).all()

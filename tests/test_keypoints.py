@@ -48,11 +48,15 @@ def scattered() -> Array:
 def test_names_and_limbs_are_the_datasets() -> None:
     assert len(JOINT_NAMES) == len(PARENTS) == 19
     limbs = {(JOINT_NAMES[child], JOINT_NAMES[parent]) for child, parent in LIMBS}
-    assert ("left_wrist", "left_elbow") in limbs
-    assert ("right_ankle", "right_knee") in limbs
-    assert ("neck", "nose") in limbs
-    assert ("right_ear", "right_eye") in limbs
-    assert len(limbs) == 16
+    one_side = {
+        *[("ankle", "knee"), ("knee", "hip"), ("hip", "shoulder")],
+        *[("wrist", "elbow"), ("elbow", "shoulder"), ("ear", "eye")],
+    }
+    assert limbs == {
+        *{(f"{side}_{a}", f"{side}_{b}") for side in ("left", "right") for a, b in one_side},
+        *{(f"{side}_shoulder", "neck") for side in ("left", "right")},
+        *{("neck", "nose"), ("nose", "head_top")},
+    }
 
 
 def test_side_colours() -> None:

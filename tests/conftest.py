@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic import Sound, body, write_faces, write_pickle, write_video
+
+VIDEO_ID = "KV4jI_q3W-o"
+CLIP = f"{VIDEO_ID}_155_156"
+TIMES = [0.0, 0.04, 0.08, 0.2, 0.24, 0.28, 0.6, 0.64, 0.8]
+
+
+def white_picture(number: int, width: int, height: int) -> Any:
+    del number
+    return np.full((height, width, 3), 250, np.uint8)
+
+
+@pytest.fixture(scope="session")
+def white_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One second of white, with sound."""
+    path = tmp_path_factory.mktemp("video") / "white.mp4"
+    return write_video(path, picture=white_picture, sound=Sound())
+
+
+@pytest.fixture
+def make_clip(tmp_path: Path, white_video: Path) -> Callable[..., Path]:
+    """Makes a pickle with its faces and video beside it; returns the pickle's path."""
+
+    def make(name: str = CLIP, **changes: Any) -> Path:
+        folder = tmp_path / "clips"
+        folder.mkdir(exist_ok=True)
+        shutil.copy(white_video, folder / f"{name}.mp4")
+        write_faces(folder / "smpl_faces.npy")
+        content = {**body(TIMES).content, **changes}
+        return write_pickle(folder / f"{name}.pkl", content)
+
+    return make

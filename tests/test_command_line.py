@@ -1,0 +1,562 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import CLIP, TIMES, white_picture
+from synthetic import Sound, body, decode, write_pickle, write_video
+
+import visualise
+from run_visualise import main
+
+ROOT = Path(__file__).resolve().parent.parent
+MakeClip = Callable[..., Path]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Calls `main` with results below tmp_path; returns its code, stdout and stderr."""
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        capfd.readouterr()
+        given = [str(argument) for argument in arguments]
+        code = main(["run_visualise.py", f"--output_dir={tmp_path / 'results'}", *given])
+        return code, *capfd.readouterr()
+
+    return call
+
+
+def started(
+    *arguments: str | Path, script: str = "run_visualise.py", cwd: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    path = Path(script) if cwd == ROOT else ROOT / script
+    return subprocess.run(
+        [sys.executable, path, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def outcome(tmp_path: Path, name: str = CLIP) -> dict[str, Any]:
+    report = json.loads((tmp_path / "results" / name / "report.json").read_text())
+    assert isinstance(report, dict)
+    return report
+
+
+def results(tmp_path: Path) -> list[str]:
+    folder = tmp_path / "results"
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir())
+
+
+def assert_fails(
+    ran: tuple[int, str, str], tmp_path: Path, error: str, *parts: str | Path, name: str = CLIP
+) -> None:
+    """One readable line, exit code 1, no video, and a report that says the same."""
+    code, out, err = ran
+    assert (code, out) == (1, "")
+    assert err.startswith("run_visualise: ")
+    assert err.endswith("\n")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    for part in parts:
+        assert str(part) in err
+    assert results(tmp_path) == [f"{name}/report.json"]
+    report = outcome(tmp_path, name)
+    assert (report["status"], report["error"]["type"]) == ("failed", error)
+    assert err == f"run_visualise: {report['error']['message']}\n"
+
+
+# What it is for
+
+
+def test_a_clip_is_written(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+    code, out, err = run("--filename", make_clip())
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{CLIP}: 9 of 25 frames drawn in ")
+    assert out.endswith(f"{tmp_path / 'results' / CLIP}\n")
+    assert results(tmp_path) == [f"{CLIP}/{CLIP}.mp4", f"{CLIP}/report.json"]
+
+
+@pytest.mark.parametrize("script", ["run_visualise", "run_visualise.py"])
+def test_both_scripts_run_and_write_nothing_but_their_line(
+    make_clip: MakeClip, tmp_path: Path, script: str
+) -> None:
+    video = make_clip().with_suffix(".mp4")
+    write_video(video, pix_fmt="yuv420p10le", sound=Sound())
+    out = tmp_path / "results"
+    ran = started("--filename", video.with_suffix(".pkl"), "--output_dir", out, script=script)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.count("\n") == 1
+    assert len(decode(out / CLIP / f"{CLIP}.mp4").times) == 25
+
+
+def test_from_another_folder_with_relative_paths(make_clip: MakeClip, tmp_path: Path) -> None:
+    """Results go below the working folder, faces come from beside the pickle."""
+    make_clip()
+    ran = started("--filename", f"clips/{CLIP}.pkl", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert results(tmp_path) == [f"{CLIP}/{CLIP}.mp4", f"{CLIP}/report.json"]
+
+
+@pytest.mark.parametrize("video_id", ["-abcdefghij", "a_b_c_1_2_3", "--_-_--_--_"])
+def test_ids_with_dashes_and_underscores(
+    run: Run,
+    make_clip: MakeClip,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    video_id: str,
+) -> None:
+    name = f"{video_id}_10_11"
+    monkeypatch.chdir(make_clip(name).parent)
+    code, _, err = run(f"--filename={name}.pkl")
+    assert (code, err) == (0, "")
+    assert outcome(tmp_path, name)["video_id"] == video_id
+    assert results(tmp_path) == [f"{name}/{name}.mp4", f"{name}/report.json"]
+
+
+def test_a_file_name_that_begins_with_a_dash_as_an_argument_of_its_own(
+    run: Run, make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "-abcdefghij_10_11"
+    pickle_path = make_clip(name)
+    monkeypatch.chdir(pickle_path.parent)
+    (pickle_path.parent / f"{name}.mp4").rename(pickle_path.parent / "-video.mp4")
+    code, _, err = run("--filename", f"{name}.pkl", "--video", "-video.mp4")
+    assert (code, err) == (0, "")
+    assert outcome(tmp_path, name)["video_source"] == "-video.mp4"
+
+
+def test_every_flag_reaches_its_option(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[Any] = []
+
+    def visualise_clip(path: Path, options: Any, progress: Any) -> Any:
+        del progress
+        met.append((path, options))
+        return visualise.ClipReport(clip="clip")
+
+    monkeypatch.setattr(visualise, "visualise_clip", visualise_clip)
+    assert run("--filename=a.pkl")[0] == 0
+    assert met.pop() == (
+        Path("a.pkl"),
+        visualise.VisualiseOptions(output_dir=tmp_path / "results"),
+    )
+    code, _, _ = run(
+        *["--filename=b.pkl", "--video=v.mp4", "--video_dir=d1", "--video_dir=d2"],
+        *["--smpl_face_path=smpl_faces.npy", "--output_dir=o", "--outputs=frames,video"],
+        *["--frames=labelled", "--camera_convention=outside", "--keypoint_units=frame"],
+        *["--noshow_mesh", "--show_keypoints=false", "--mesh_alpha=0.25"],
+        *["--mesh_colour=#ff8000", "--video_crf=33"],
+    )
+    assert code == 0
+    assert met.pop() == (
+        Path("b.pkl"),
+        visualise.VisualiseOptions(
+            output_dir=Path("o"),
+            video=Path("v.mp4"),
+            video_dirs=(Path("d1"), Path("d2")),
+            faces_path=Path("smpl_faces.npy"),
+            show_mesh=False,
+            show_keypoints=False,
+            mesh_colour=(1.0, 128 / 255, 0.0),
+            mesh_alpha=0.25,
+            camera_convention="outside",
+            keypoint_units="frame",
+            frames="labelled",
+            outputs=frozenset({"video", "frames"}),
+            video_crf=33,
+        ),
+    )
+    assert run("--filename=c.pkl", "--mesh_colour=light_pink")[0] == 0
+    assert met.pop()[1].mesh_colour == (0.9, 0.7, 0.7)
+
+
+def test_flags_change_what_is_written(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+    pickle_path = make_clip()
+    flags = ["--outputs=video,frames", "--show_mesh=false", "--noshow_keypoints"]
+    code, _, err = run("--filename", pickle_path, *flags, "--frames=labelled", "--video_crf=1")
+    assert (code, err) == (0, "")
+    frames = [f"{CLIP}/frames/{row:04d}.jpg" for row in range(len(TIMES))]
+    assert results(tmp_path) == [f"{CLIP}/{CLIP}.mp4", *frames, f"{CLIP}/report.json"]
+    pictures = decode(tmp_path / "results" / CLIP / f"{CLIP}.mp4").pictures
+    assert len(pictures) == len(TIMES)
+    assert all(picture[10:110].min() > 235 for picture in pictures)
+
+
+def test_the_video_may_be_elsewhere(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+    pickle_path = make_clip()
+    folder = tmp_path / "kinetics" / "train" / "abseiling"
+    folder.mkdir(parents=True)
+    moved = folder / f"{CLIP[:11]}_000155_000156.mp4"
+    pickle_path.with_suffix(".mp4").rename(moved)
+    flags = [f"--video_dir={tmp_path / 'nowhere'}", f"--video_dir={tmp_path / 'kinetics'}"]
+    code, _, err = run("--filename", pickle_path, *flags)
+    assert code == 0
+    assert (
+        err == f"{CLIP}: warning: passed over {tmp_path / 'nowhere'}: No such file or directory\n"
+    )
+    assert outcome(tmp_path)["video_source"] == str(moved)
+
+
+def test_warnings_are_one_line_each(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+    content = body([0.0, 0.04, 9.0], with_vertices=False).content
+    content["line\nbreak\x1b[2J"] = 1
+    content["time"] = content["time"][::-1]
+    pickle_path = write_pickle(make_clip(), content)
+    pickle_path.with_suffix(".mkv").touch()
+    code, _, err = run("--filename", pickle_path)
+    assert code == 0
+    lines = err.splitlines()
+    assert len(lines) == len(outcome(tmp_path)["warnings"]) >= 4
+    assert all(line.startswith(f"{CLIP}: warning: ") for line in lines)
+    assert "line\\nbreak\\x1b" in err
+    assert "\x1b" not in err
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_progress_bar_on_a_terminal_only(
+    run: Run, make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pickle_path = make_clip()
+    assert run("--filename", pickle_path)[2] == ""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert run("--filename", pickle_path)[0] == 0
+    assert CLIP in terminal.getvalue()
+    assert "frame" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r")  # it cleans up behind itself
+
+
+def test_help_lists_every_flag(run: Run) -> None:
+    code, out, err = run("--help")
+    assert (code, err) == (0, "")
+    for name in (
+        *["filename", "video", "video_dir", "smpl_face_path", "output_dir", "outputs", "frames"],
+        *["camera_convention", "keypoint_units", "mesh_alpha", "mesh_colour", "video_crf"],
+        *["[no]show_mesh", "[no]show_keypoints", "verbosity"],
+    ):
+        assert f"--{name}" in out
+
+
+# Wrong usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ([], "--filename"),
+        (["--filename"], "filename"),
+        (["clip.pkl"], "'clip.pkl'"),
+        (["--filename=a.pkl", "b.pkl"], "'b.pkl'"),
+        (["--filename=a.pkl", "--no_such_flag"], "no_such_flag"),
+        (["--filename=a.pkl", "--frames=some"], "some"),
+        (["--filename=a.pkl", "--camera_convention=x"], "camera_convention"),
+        (["--filename=a.pkl", "--keypoint_units=px"], "keypoint_units"),
+        (["--filename=a.pkl", "--outputs=video,gif"], "gif"),
+        (["--filename=a.pkl", "--outputs="], "outputs"),
+        (["--filename=a.pkl", "--video_crf=52"], "52"),
+        (["--filename=a.pkl", "--video_crf=-1"], "-1"),
+        (["--filename=a.pkl", "--video_crf=good"], "good"),
+        (["--filename=a.pkl", "--mesh_alpha=1.5"], "1.5"),
+        (["--filename=a.pkl", "--mesh_alpha=-0.1"], "-0.1"),
+        (["--filename=a.pkl", "--mesh_alpha=nan"], "nan"),
+        (["--filename=a.pkl", "--mesh_colour=blue"], "blue"),
+        (["--filename=a.pkl", "--mesh_colour=#ff80"], "#ff80"),
+        (["--filename=a.pkl", "--show_mesh=perhaps"], "perhaps"),
+        (["--filename=a.pkl", "--flagfile=/no/such/file"], "/no/such/file"),
+    ],
+)
+def test_wrong_usage(run: Run, tmp_path: Path, arguments: list[str], part: str) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("run_visualise: ")
+    assert err.count("\n") == 1
+    assert part in err
+    assert "--help" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+# Bad input
+
+
+class CallsSystem:
+    """Pickles to a call of `os.system`."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, (self.command,)
+
+
+def test_a_pickle_that_is_none(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+    path = make_clip()
+    path.write_text("<html>Not found</html>")
+    assert_fails(run("--filename", path), tmp_path, "AnnotationError", path)
+
+
+def test_a_pickle_that_is_truncated(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+    path = make_clip()
+    path.write_bytes(path.read_bytes()[:-100])
+    assert_fails(run("--filename", path), tmp_path, "AnnotationError", path)
+
+
+def test_a_pickle_that_is_missing(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+    path = make_clip()
+    path.unlink()
+    assert_fails(run("--filename", path), tmp_path, "AnnotationError", path, "No such file")
+
+
+def test_a_pickle_that_calls_a_program(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+    mark = tmp_path / "called"
+    path = make_clip(smpl_shape=CallsSystem(f"touch {mark}"))
+    assert_fails(run("--filename", path), tmp_path, "UnsafePickleError", path, "system")
+    assert not mark.exists()
+    pickle.loads(path.read_bytes())  # noqa: S301 it would have been called
+    assert mark.exists()
+
+
+def test_a_pickle_that_declares_a_huge_array(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+    path = make_clip(time=np.array([7.0, 8.0]))
+    data = path.read_bytes()
+    shape = b"K\x02\x85"  # the tuple (2,)
+    assert data.count(shape) == 1
+    path.write_bytes(data.replace(shape, b"\x8a\x06" + (2**43).to_bytes(6, "little") + b"\x85"))
+    assert_fails(run("--filename", path), tmp_path, "AnnotationError", path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"time": None}, "`time`"),
+        ({"2d_keypoints": np.zeros((8, 19, 2))}, "disagree"),
+        ({"cameras": np.full((9, 3), np.nan)}, "`cameras`"),
+        ({key: value[:0] for key, value in body(TIMES).content.items()}, "N = 0"),
+    ],
+    ids=["missing key", "lengths", "NaN in a camera", "no frame"],
+)
+def test_a_pickle_with_wrong_fields(
+    run: Run, make_clip: MakeClip, tmp_path: Path, changes: dict[str, Any], part: str
+) -> None:
+    content = {**body(TIMES).content, **changes}
+    path = write_pickle(make_clip(), {k: v for k, v in content.items() if v is not None})
+    assert_fails(run("--filename", path), tmp_path, "AnnotationError", path, part)
+
+
+@pytest.mark.parametrize("name", ["clip", "KV4jIAq3WJo", "KV4jIAq3WJo_9_5", "short_1_2"])
+def test_a_name_that_does_not_parse(
+    run: Run, make_clip: MakeClip, tmp_path: Path, name: str
+) -> None:
+    ran = run("--filename", make_clip(name))
+    assert_fails(ran, tmp_path, "ClipNameError", name.partition("_")[0], name=name)
+
+
+def test_no_faces_file(
+    run: Run, make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_clip()
+    (path.parent / "smpl_faces.npy").unlink()
+    monkeypatch.chdir(tmp_path)
+    assert_fails(run("--filename", path), tmp_path, "FacesError", "smpl_faces.npy")
+
+
+def test_a_faces_file_that_is_given_and_missing(
+    run: Run, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    """The one beside the pickle is not taken instead."""
+    ran = run("--filename", make_clip(), "--smpl_face_path=/no/such/faces.npy")
+    assert_fails(ran, tmp_path, "FacesError", "/no/such/faces.npy")
+
+
+def test_faces_past_the_vertices(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+    path = make_clip()
+    faces = path.parent / "smpl_faces.npy"
+    np.save(faces, np.array([[0, 1, 6889]], np.uint32))
+    assert_fails(run("--filename", path), tmp_path, "FacesError", faces, "6889")
+
+
+def test_no_video(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+    path = make_clip()
+    path.with_suffix(".mp4").unlink()
+    ran = run("--filename", path, f"--video_dir={tmp_path / 'kinetics'}")
+    places = (path.parent, tmp_path / "kinetics", "--video_dir")
+    assert_fails(ran, tmp_path, "VideoNotFoundError", *places)
+
+
+def test_an_empty_video(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+    path = make_clip()
+    video = path.with_suffix(".mp4")
+    video.write_bytes(b"")
+    assert_fails(run("--filename", path), tmp_path, "VideoNotFoundError", video, "empty")
+    ran = run("--filename", path, "--video", video)
+    assert_fails(ran, tmp_path, "VideoReadError", video, "empty")
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "html"])
+def test_a_given_video_that_is_none(
+    run: Run, make_clip: MakeClip, tmp_path: Path, kind: str
+) -> None:
+    path, video = make_clip(), tmp_path / "video.mp4"
+    if kind == "folder":
+        video.mkdir()
+    elif kind == "html":
+        video.write_text("<html>429 Too Many Requests</html>")
+    ran = run("--filename", path, "--video", video)
+    assert_fails(ran, tmp_path, "VideoReadError", video)
+
+
+def test_a_video_cut_short(make_clip: MakeClip, tmp_path: Path) -> None:
+    """In a process of its own, where FFmpeg could write lines too."""
+    path = make_clip()
+    video = path.with_suffix(".mp4")
+    write_video(
+        video, range(100), sound=Sound(seconds=4), container_options={"movflags": "faststart"}
+    )
+    video.write_bytes(video.read_bytes()[: int(video.stat().st_size * 0.6)])
+    ran = started("--filename", path, "--output_dir", tmp_path / "results")
+    shown = (ran.returncode, ran.stdout, ran.stderr)
+    assert_fails(shown, tmp_path, "VideoTruncatedError", video, "cut short")
+
+
+def test_an_output_folder_that_cannot_be_written(
+    run: Run, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("kept")
+    code, out, err = run("--filename", make_clip(), f"--output_dir={tmp_path / 'file' / 'below'}")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"run_visualise: {tmp_path / 'file'}")
+    assert "cannot be written: Not a directory" in err
+    assert "--output_dir" in err
+    assert err.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+FULL = """
+import resource, sys
+from run_visualise import main
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+sys.exit(main(sys.argv))
+"""
+
+
+@pytest.mark.parametrize("outputs", ["video", "frames"])
+def test_a_full_disk(make_clip: MakeClip, tmp_path: Path, outputs: str) -> None:
+    """There is room for the report, not for the results."""
+    arguments = [f"--filename={make_clip()}", f"--output_dir={tmp_path / 'results'}"]
+    ran = subprocess.run(
+        [sys.executable, "-c", FULL, "2000", *arguments, f"--outputs={outputs}"],
+        cwd=ROOT,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "numba")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    shown = (ran.returncode, ran.stdout, ran.stderr)
+    assert_fails(shown, tmp_path, "OutputError", "File too large", "--output_dir")
+
+
+def test_a_kill_in_the_middle(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+    pickle_path = make_clip()
+    short = pickle_path.with_suffix(".mp4")
+    long = write_video(tmp_path / "long.mp4", range(3000), picture=white_picture)
+    folder = tmp_path / "results" / CLIP
+    arguments = [f"--filename={pickle_path}", f"--video={long}", "--outputs=video,frames"]
+    process = subprocess.Popen(
+        [sys.executable, "run_visualise.py", *arguments, f"--output_dir={tmp_path / 'results'}"],
+        cwd=ROOT,
+    )
+    try:
+        wait_for(lambda: any(p.stat().st_size > 0 for p in folder.glob(".*.mp4.*")))
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+    left = [path.name for path in folder.iterdir()]
+    assert left
+    assert all(name.startswith(".") for name in left)
+    code, _, err = run("--filename", pickle_path, "--video", short, "--outputs=video,frames")
+    assert (code, err) == (0, "")
+    assert sorted(p.name for p in folder.iterdir()) == [f"{CLIP}.mp4", "frames", "report.json"]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+# Tracebacks
+
+
+def test_verbosity_shows_where_an_error_came_from(
+    run: Run, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    path = make_clip()
+    path.with_suffix(".mp4").write_bytes(b"")
+    code, _, err = run("--filename", path, "--verbosity=1")
+    assert code == 1
+    assert "Traceback (most recent call last)" in err
+    assert err.splitlines()[-1].startswith("run_visualise: ")
+    assert outcome(tmp_path)["status"] == "failed"
+
+
+def test_a_bug_keeps_its_traceback(make_clip: MakeClip, tmp_path: Path) -> None:
+    code = (
+        "import sys, visualise; from run_visualise import main\n"
+        "visualise.draw_keypoints = lambda *_: 1 / 0\n"
+        "sys.exit(main(sys.argv))"
+    )
+    arguments: Sequence[str | Path] = [
+        "--filename",
+        make_clip(),
+        "--output_dir",
+        tmp_path / "results",
+    ]
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode not in {0, 2}
+    assert "Traceback" in ran.stderr
+    assert "ZeroDivisionError" in ran.stderr
+    assert results(tmp_path) == [f"{CLIP}/report.json"]
+    assert outcome(tmp_path)["error"]["type"] == "ZeroDivisionError"
+
+
+def test_importing_the_script_defines_no_flag() -> None:
+    code = (
+        "import sys; from absl import flags; before = set(flags.FLAGS)\n"
+        "import run_visualise\n"
+        "assert set(flags.FLAGS) == before"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
