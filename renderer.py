@@ -27,6 +27,9 @@ LIGHT_BLUE: Colour = (0.65098039, 0.74117647, 0.85882353)
 LIGHT_PINK: Colour = (0.9, 0.7, 0.7)
 COLOURS: dict[str, Colour] = {"light_blue": LIGHT_BLUE, "light_pink": LIGHT_PINK}
 
+FARTHEST_PIXEL = 1e9  # beyond this a coordinate is treated as not finite
+NEAREST_DEPTH = 0.1  # metres before the camera; nearer than that counts as behind it
+
 
 class MeshRenderer(Protocol):
     """What every renderer does; one test suite runs over all of them."""
@@ -85,7 +88,7 @@ class FastRenderer:
             FacesError: not of that shape, or not whole numbers from 0 upward.
         """
         self._faces = checked_faces(faces)
-        self._vertex_count = int(self._faces.max(initial=-1)) + 1
+        self._vertex_count = int(self._faces.max()) + 1
         self._is_closed = _is_closed(self._faces)
         self._lights = point_lights()
         self._depth = np.empty((0, 0), np.float32)
@@ -99,12 +102,7 @@ class FastRenderer:
         alpha: float = 1.0,
     ) -> None:
         """See `MeshRenderer.draw`."""
-        if len(vertices) < self._vertex_count:
-            raise FacesError(
-                f"the faces use vertex {self._vertex_count - 1}, the mesh has {len(vertices)} "
-                "vertices: these faces belong to another body; give the right ones with "
-                "--smpl_face_path"
-            )
+        check_vertex_count(self._vertex_count, vertices)
         height, width = picture.shape[:2]
         if self._depth.shape[0] < height or self._depth.shape[1] < width:
             self._depth = np.empty((height, width), np.float32)
@@ -144,6 +142,19 @@ def checked_faces(faces: Array) -> Array:
     return np.ascontiguousarray(faces, np.int32)
 
 
+def check_vertex_count(needed: int, vertices: Array) -> None:
+    """Refuses a mesh that has fewer vertices than its faces need.
+
+    Raises:
+        FacesError: it has.
+    """
+    if len(vertices) < needed:
+        raise FacesError(
+            f"the faces use vertex {needed - 1}, the mesh has {len(vertices)} vertices: these "
+            "faces belong to another body; give the right ones with --smpl_face_path"
+        )
+
+
 def _is_closed(faces: Array) -> bool:
     """Whether every edge joins two triangles that agree on which side is outside.
 
@@ -157,10 +168,6 @@ def _is_closed(faces: Array) -> bool:
         len(np.unique(forward)) == len(forward)
         and np.array_equal(np.sort(forward), np.sort(backward))
     )
-
-
-_FARTHEST_PIXEL = 1e9  # beyond this a coordinate is treated as not finite
-_NEAREST_DEPTH = 0.1  # metres before the camera; nearer than that counts as behind it
 
 
 @numba.njit(cache=True, nogil=True)
@@ -216,10 +223,10 @@ def _project(
     is_whole = True
     for i in range(len(vertices)):
         depth = vertices[i, 2] + NEAR_ORTHOGRAPHIC_DISTANCE
-        factor = scale * NEAR_ORTHOGRAPHIC_DISTANCE / depth if depth > _NEAREST_DEPTH else np.nan
+        factor = scale * NEAR_ORTHOGRAPHIC_DISTANCE / depth if depth > NEAREST_DEPTH else np.nan
         x = vertices[i, 0] * factor + offset_x
         y = vertices[i, 1] * factor + offset_y
-        if not (abs(x) < _FARTHEST_PIXEL and abs(y) < _FARTHEST_PIXEL):
+        if not (abs(x) < FARTHEST_PIXEL and abs(y) < FARTHEST_PIXEL):
             x = y = np.nan
             is_whole = False
         points[i, 0] = x
