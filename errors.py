@@ -4,7 +4,7 @@
 
 A message is one line: the file and the field, the value met, what was expected, what to do.
 The command line prints it without a traceback; any other exception is a bug and keeps its own.
-Covered by tests/test_errors.py.
+Covered by the tests of the modules that raise them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,84 @@
+"""Which labelled row belongs to which frame: the frame that is nearest in time.
+
+    matcher = LabelMatcher(annotations.time)
+    for frame, row in matcher.match(reader.frames()):     # row is None where there is no label
+        ...
+    matcher.dropped                                       # rows that no frame got
+
+Covered by tests/test_labels.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Timed(Protocol):
+    """Anything with a time in seconds since the start of the clip."""
+
+    @property
+    def time(self) -> Fraction:
+        """Seconds since the start of the clip."""
+
+
+Frame = TypeVar("Frame", bound=Timed)
+
+
+class LabelMatcher:
+    """Hands each label to the nearest frame while frames stream by, one frame behind.
+
+    Of several labels nearest to one frame the nearest wins; a label exactly between two frames
+    belongs to the earlier. A label before the first frame or after the last is still theirs
+    within half the distance to their neighbour.
+    """
+
+    def __init__(self, times: npt.NDArray[np.float64]) -> None:
+        """Prepares for one clip.
+
+        Args:
+            times: (N,) ascending, seconds since the start of the clip.
+        """
+        self._times = [Fraction(time) for time in times.tolist()]
+        self._next = 0
+        self.matched = 0
+
+    @property
+    def dropped(self) -> int:
+        """Labels that no frame got, once all frames have passed."""
+        return len(self._times) - self.matched
+
+    def match(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, int | None]]:
+        """Yields every frame, in order, with its row or None."""
+        held: Frame | None = None
+        half: Fraction | None = None  # of the distance between the last two frames
+        for frame in frames:
+            if held is not None:
+                is_first = half is None
+                half = (frame.time - held.time) / 2
+                if is_first:
+                    self._pass_over(held.time - half)
+                yield held, self._take(held.time, held.time + half)
+            held = frame
+        if held is not None:
+            yield held, self._take(held.time, None if half is None else held.time + half)
+
+    def _pass_over(self, start: Fraction) -> None:
+        while self._next < len(self._times) and self._times[self._next] < start:
+            self._next += 1
+
+    def _take(self, now: Fraction, until: Fraction | None) -> int | None:
+        best: int | None = None
+        while self._next < len(self._times):
+            time = self._times[self._next]
+            if until is not None and time > until:
+                break
+            if best is None or abs(time - now) < abs(self._times[best] - now):
+                best = self._next
+            self._next += 1
+        self.matched += best is not None
+        return best

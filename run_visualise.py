@@ -1,0 +1,181 @@
+"""Draws a clip's SMPL mesh and 2D keypoints over its video.
+
+    python run_visualise.py --filename KV4jIAq3WJo_155_165.pkl
+
+Flags become plain options here, and nothing else happens here. Covered by
+tests/test_command_line.py.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+
+import tqdm
+from absl import flags
+
+import visualise
+from errors import PoseKineticsError
+from renderer import COLOURS, Colour
+
+_OK, _FAILED, _WRONG_USAGE = 0, 1, 2
+_OUTPUTS = ("video", "frames")
+_SAMPLE = "samples/sampleDance_10_14.pkl"
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command and returns its exit code.
+
+    Args:
+        arguments: the command line, the program's name first.
+    """
+    values = _define_flags()
+    try:
+        rest = values(arguments)[1:]
+        if values.help:
+            print(__doc__.partition("\n\n")[0], values.get_help(), sep="\n")
+            return _OK
+        if rest:
+            raise flags.Error(f"{rest[0]!r} is not a flag; give the pickle with --filename")
+        if values.filename is None:
+            raise flags.Error(f"--filename is missing; to see the sample: --filename {_SAMPLE}")
+        options = _options(values)
+    except flags.Error as error:
+        print(f"run_visualise: {error} (--help lists the flags)", file=sys.stderr)
+        return _WRONG_USAGE
+    return _run(Path(values.filename), options, show_trace=values.verbosity > 0)
+
+
+def _run(pickle_path: Path, options: visualise.VisualiseOptions, show_trace: bool) -> int:
+    # disable=None: no bar where nobody watches.
+    with tqdm.tqdm(desc=pickle_path.stem, unit="frame", disable=None, leave=False) as bar:
+
+        def progress(done: int, expected: int) -> None:
+            bar.total = expected
+            bar.update(done - bar.n)
+
+        try:
+            report = visualise.visualise_clip(pickle_path, options, progress)
+        except PoseKineticsError as error:
+            bar.close()
+            if show_trace:
+                traceback.print_exc()
+            print(f"run_visualise: {error}", file=sys.stderr)
+            return _FAILED
+    for warning in report.warnings:
+        print(f"{report.clip}: warning: {warning}", file=sys.stderr)
+    print(
+        f"{report.clip}: {report.frames_drawn} of {report.frames_total} frames drawn in "
+        f"{report.seconds:.1f} s: {options.output_dir / report.clip}"
+    )
+    return _OK
+
+
+def _options(values: flags.FlagValues) -> visualise.VisualiseOptions:
+    faces_given = values["smpl_face_path"].present > 0
+    return visualise.VisualiseOptions(
+        output_dir=Path(values.output_dir),
+        video=None if values.video is None else Path(values.video),
+        video_dirs=tuple(Path(folder) for folder in values.video_dir),
+        faces_path=Path(values.smpl_face_path) if faces_given else None,
+        show_mesh=values.show_mesh,
+        show_keypoints=values.show_keypoints,
+        mesh_colour=_colour(values.mesh_colour),
+        mesh_alpha=values.mesh_alpha,
+        camera_convention=values.camera_convention,
+        keypoint_units=values.keypoint_units,
+        frames=values.frames,
+        outputs=frozenset(values.outputs),
+        video_crf=values.video_crf,
+    )
+
+
+def _colour(text: str) -> Colour:
+    """A name of `renderer.COLOURS`, or RGB as `#rrggbb`."""
+    if text in COLOURS:
+        return COLOURS[text]
+    digits = text.removeprefix("#")
+    try:
+        red, green, blue = bytes.fromhex(digits)
+    except ValueError:
+        raise flags.Error(
+            f"--mesh_colour={text}: expected {', '.join(COLOURS)} or six hexadecimal digits"
+        ) from None
+    return red / 255, green / 255, blue / 255
+
+
+def _define_flags() -> flags.FlagValues:
+    """The flags, in a holder of their own, so that importing this module defines none."""
+    values = flags.FlagValues()
+    flags.DEFINE_string("filename", None, "The pickle of one clip.", flag_values=values)
+    flags.DEFINE_string(
+        "video", None, "The clip's video; looked for where it is not given.", flag_values=values
+    )
+    flags.DEFINE_multi_string(
+        "video_dir",
+        [],
+        "Folder to look for the video in, recursively; may be repeated.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "smpl_face_path",
+        visualise.FACES_FILE,
+        "The mesh's triangles; the default is looked for beside the pickle, then here.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "output_dir", "results", "Results go to <output_dir>/<clip>/.", flag_values=values
+    )
+    flags.DEFINE_list(
+        "outputs",
+        ["video"],
+        "video, frames (a JPEG per labelled frame) or both.",
+        flag_values=values,
+    )
+    flags.register_validator(
+        "outputs",
+        lambda names: bool(names) and set(names) <= set(_OUTPUTS),
+        f"expected one or more of {', '.join(_OUTPUTS)}, separated by commas",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "frames",
+        "all",
+        ["all", "labelled"],
+        "Which frames of the clip the video holds.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "camera_convention",
+        "auto",
+        ["auto", "inside", "outside"],
+        "2d = s (xy + t) or 2d = s xy + t; auto settles it from the data.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "keypoint_units",
+        "auto",
+        ["auto", "height", "frame"],
+        "1.0 is the frame's height on both axes, or its width and its height; auto settles it.",
+        flag_values=values,
+    )
+    flags.DEFINE_boolean("show_mesh", True, "Draw the mesh.", flag_values=values)
+    flags.DEFINE_boolean("show_keypoints", True, "Draw the 2D keypoints.", flag_values=values)
+    flags.DEFINE_float("mesh_alpha", 1.0, "Opacity of the mesh.", 0.0, 1.0, flag_values=values)
+    flags.DEFINE_string(
+        "mesh_colour",
+        "light_blue",
+        f"{', '.join(COLOURS)}, or RGB as six hexadecimal digits.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "video_crf", 20, "x264's quality: 0 is lossless, 51 the worst.", 0, 51, flag_values=values
+    )
+    flags.DEFINE_integer("verbosity", 0, "1 shows the traceback of an error.", flag_values=values)
+    flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
+    return values
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

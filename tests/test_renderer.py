@@ -1,0 +1,540 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from camera import WeakPerspectiveCamera
+from errors import FacesError
+from renderer import COLOURS, LIGHT_BLUE, LIGHT_PINK, FastRenderer, checked_faces
+
+Array = npt.NDArray[Any]
+Camera = WeakPerspectiveCamera
+WHITE = (1.0, 1.0, 1.0)
+BLACK = (0.0, 0.0, 0.0)
+SEED = 6890
+GREY = 90
+
+
+def sphere(rings: int = 16, sectors: int = 24, radius: float = 1.0) -> tuple[Array, Array]:
+    """A closed sphere about the origin, all triangles seen counter-clockwise from outside."""
+    polar = np.pi * np.arange(1, rings) / rings
+    around = 2 * np.pi * np.arange(sectors) / sectors
+    band = np.stack(
+        [
+            np.outer(np.sin(polar), np.cos(around)),
+            np.repeat(np.cos(polar)[:, None], sectors, 1),
+            np.outer(np.sin(polar), np.sin(around)),
+        ],
+        -1,
+    ).reshape(-1, 3)
+    vertices = np.concatenate([[(0.0, 1.0, 0.0)], band, [(0.0, -1.0, 0.0)]]) * radius
+    faces = []
+    last = len(vertices) - 1
+    for s in range(sectors):
+        t = (s + 1) % sectors
+        faces += [(0, 1 + t, 1 + s), (last, last - sectors + s, last - sectors + t)]
+        for r in range(rings - 2):
+            a, b = 1 + r * sectors, 1 + (r + 1) * sectors
+            faces += [(a + s, a + t, b + s), (b + s, a + t, b + t)]
+    return vertices.astype(np.float32), np.array(faces, np.uint32)
+
+
+def lumpy_body(seed: int = SEED) -> tuple[Array, Array]:
+    """A closed mesh with limbs that hide one another, turned some way."""
+    rng = np.random.default_rng(seed)
+    vertices, faces = sphere(24, 32)
+    waves = rng.normal(0, 3, (5, 3))
+    lumps = 1 + 0.18 * np.sin(vertices @ waves.T + rng.uniform(0, 6, 5)).sum(1)
+    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    turn *= np.linalg.det(turn)
+    body = (vertices * lumps[:, None] * [0.35, 0.9, 0.25]) @ turn.T
+    return body.astype(np.float32), faces
+
+
+def draw(
+    vertices: Array,
+    faces: Array,
+    camera: Camera,
+    size: tuple[int, int] = (160, 120),
+    background: int = GREY,
+    **look: Any,
+) -> Array:
+    picture = np.full((size[1], size[0], 3), background, np.uint8)
+    FastRenderer(faces).draw(picture, vertices, camera, **look)
+    return picture
+
+
+def mask_of(
+    vertices: Array, faces: Array, camera: Camera, size: tuple[int, int] = (160, 120)
+) -> Array:
+    """Where the mesh is, whatever its shading: black on white."""
+    covered: Array = draw(vertices, faces, camera, size, 255, colour=BLACK)[..., 0] == 0
+    return covered
+
+
+# --- An independent reference: slow, in float64, one triangle at a time, no culling ---
+
+
+def reference_shading(vertices: Array, faces: Array, albedo: tuple[float, ...]) -> Array:
+    vertices = vertices.astype(np.float64)
+    corners = vertices[faces]
+    face_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = np.zeros_like(vertices)
+    for corner in range(3):
+        np.add.at(normals, faces[:, corner], face_normals)
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    normals /= np.where(lengths > 0, lengths, 1)
+    colours = np.zeros_like(vertices)
+    angle = np.radians(120)
+    turn = np.array(
+        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+    )
+    for position, brightness in (
+        ((-200, -100, -100), 1.0),
+        ((800, 10, 300), 1.0),
+        ((-500, 500, 1000), 0.7),
+    ):
+        to_light = position @ turn - (vertices + np.array([0, 0, 100]))
+        to_light /= np.linalg.norm(to_light, axis=1, keepdims=True)
+        facing = np.maximum((normals * to_light).sum(1), 0)
+        colours += np.array(albedo) * brightness * facing[:, None]
+    return np.minimum(colours, 1)
+
+
+def reference_picture(
+    vertices: Array, faces: Array, camera: Camera, size: tuple[int, int], albedo: tuple[float, ...]
+) -> tuple[Array, Array]:
+    """(H, W, 3) colours in 0…255 over `GREY`, and (H, W) which pixels the mesh covers."""
+    width, height = size
+    moved = vertices.astype(np.float64) + np.array([0, 0, 100])
+    points = camera.scale * 100 * moved[:, :2] / moved[:, 2:]
+    points += [camera.offset_x, camera.offset_y]
+    colours = 255 * reference_shading(vertices, faces, albedo)
+    picture = np.full((height, width, 3), float(GREY))
+    depth = np.full((height, width), np.inf)
+    for face in faces:
+        a, b, c = points[face]
+        low = np.maximum(np.ceil(np.minimum(np.minimum(a, b), c)), 0).astype(int)
+        high = np.minimum(np.floor(np.maximum(np.maximum(a, b), c)), [width - 1, height - 1])
+        area = np.linalg.det([b - a, c - a])
+        if area == 0:
+            continue
+        x, y = np.meshgrid(
+            np.arange(low[0], high[0] + 1), np.arange(low[1], high[1] + 1), indexing="xy"
+        )
+        wb = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
+        wc = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
+        weights = np.stack([1 - wb - wc, wb, wc], -1)
+        z = weights @ moved[face, 2]
+        rows, columns = y.astype(int), x.astype(int)
+        nearest = (weights >= 0).all(-1) & (z < depth[rows, columns])
+        picture[rows[nearest], columns[nearest]] = (weights @ colours[face])[nearest]
+        depth[rows[nearest], columns[nearest]] = z[nearest]
+    return picture, np.isfinite(depth)
+
+
+def opencv_mask(vertices: Array, faces: Array, camera: Camera, size: tuple[int, int]) -> Array:
+    width, height = size
+    moved = vertices.astype(np.float64) + np.array([0, 0, 100])
+    # OpenCV's camera looks at the middle of the picture; shear the body to where ours looks.
+    # To OpenCV the picture begins at 0, half a pixel before the centre of the first.
+    shift = np.array([camera.offset_x + 0.5 - width / 2, camera.offset_y + 0.5 - height / 2])
+    moved[:, :2] += shift / (camera.scale * 100) * moved[:, 2:]
+    moved *= [1, -1, -1]
+    far = 1000.0
+    depth = np.full((height, width), far, np.float32)
+    colours = np.zeros((height, width, 3), np.float32)
+    settings = cv2.TriangleRasterizeSettings()
+    settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED)
+    settings.setCullingMode(cv2.RASTERIZE_CULLING_NONE)
+    cv2.triangleRasterize(
+        moved.astype(np.float32),
+        faces.astype(np.int32),
+        np.ones((len(vertices), 3), np.float32),
+        colours,
+        depth,
+        np.eye(4, dtype=np.float32),
+        2 * math.atan(height / 2 / (camera.scale * 100)),
+        1.0,
+        far,
+        settings,
+    )
+    covered: Array = colours[..., 0] > 0
+    return covered
+
+
+def on_edges(vertices: Array, faces: Array, camera: Camera, size: tuple[int, int]) -> Array:
+    """Pixels whose centre is so near the outline that rounding decides."""
+    nudge = 0.004
+    masks = [
+        mask_of(
+            vertices,
+            faces,
+            Camera(camera.scale, camera.offset_x + dx, camera.offset_y + dy),
+            size,
+        )
+        for dx in (-nudge, 0, nudge)
+        for dy in (-nudge, 0, nudge)
+    ]
+    differs: Array = np.any(masks, 0) != np.all(masks, 0)
+    return differs
+
+
+VIEWS = [
+    ((160, 120), Camera(60.0, 80.0, 60.0)),
+    ((120, 200), Camera(71.3, 55.2, 90.7)),
+    ((201, 77), Camera(25.7, 100.1, 38.4)),
+    ((160, 120), Camera(90.0, 3.3, 100.9)),
+    ((160, 120), Camera(55.5, 150.4, 8.2)),
+    ((160, 120), Camera(500.0, 80.3, 60.1)),
+]
+VIEW_IDS = ["middle", "portrait", "odd", "low left", "upper right", "fills the picture"]
+
+
+@pytest.mark.parametrize(("size", "camera"), VIEWS, ids=VIEW_IDS)
+@pytest.mark.parametrize("seed", range(3))
+def test_masks_agree_with_opencv(size: tuple[int, int], camera: Camera, seed: int) -> None:
+    vertices, faces = lumpy_body(seed)
+    ours, theirs = (make(vertices, faces, camera, size) for make in (mask_of, opencv_mask))
+    assert theirs.sum() > 50
+    edges = on_edges(vertices, faces, camera, size)
+    assert edges.sum() < 0.01 * theirs.sum() + 3
+    np.testing.assert_array_equal(ours[~edges], theirs[~edges])
+
+
+@pytest.mark.parametrize(("size", "camera"), VIEWS, ids=VIEW_IDS)
+@pytest.mark.parametrize("seed", range(2))
+def test_pictures_agree_with_a_slow_reference(
+    size: tuple[int, int], camera: Camera, seed: int
+) -> None:
+    vertices, faces = lumpy_body(seed)
+    expected, covered = reference_picture(vertices, faces, camera, size, LIGHT_PINK)
+    picture = draw(vertices, faces, camera, size, colour=LIGHT_PINK)
+    np.testing.assert_array_equal(mask_of(vertices, faces, camera, size), covered)
+    np.testing.assert_allclose(picture.astype(float), expected, rtol=0, atol=1.0)
+    assert (picture[~covered] == GREY).all()
+
+
+@pytest.mark.parametrize("centre", [(80.0, 60.0), (80.37, 59.61), (2.5, 118.2)])
+def test_silhouette_of_a_sphere(centre: tuple[float, float]) -> None:
+    vertices, faces = sphere(200, 400)
+    scale = 40.0
+    x, y = np.meshgrid(np.arange(160), np.arange(120), indexing="xy")
+    distance = np.hypot(x - centre[0], y - centre[1])
+    # Seen from 100 radii away the outline is that much larger than the equator.
+    outline = scale * 100 / math.sqrt(100**2 - 1)
+    covered = mask_of(vertices, faces, Camera(scale, *centre))
+    assert covered[distance < outline - 0.02].all()
+    assert not covered[distance > outline + 0.001].any()
+
+
+def test_lighting_of_a_sphere_from_its_own_geometry() -> None:
+    """The normal of a unit sphere is the point itself, with no mesh in between."""
+    vertices, faces = sphere(120, 240)
+    albedo = (0.5, 0.25, 0.125)  # dark enough not to clip
+    picture = draw(vertices, faces, Camera(50.0, 80.0, 60.0), colour=albedo).astype(float)
+    for column, row in [(80, 60), (55, 40), (100, 85), (110, 60), (70, 95)]:
+        x, y = (column - 80) / 50, (row - 60) / 50
+        point = np.array([x, y, -math.sqrt(1 - x * x - y * y)])
+        total = 0.0
+        for position, brightness in (
+            ((-200.0, -100.0, -100.0), 1.0),
+            ((800.0, 10.0, 300.0), 1.0),
+            ((-500.0, 500.0, 1000.0), 0.7),
+        ):
+            px, py, pz = position
+            c, s = -0.5, math.sqrt(3) / 2
+            light = np.array([px * c - pz * s, py, px * s + pz * c]) - point - [0, 0, 100]
+            total += brightness * max(0.0, float(point @ light) / math.sqrt(float(light @ light)))
+        expected = 255 * np.minimum(np.array(albedo) * total, 1)
+        np.testing.assert_allclose(picture[row, column], expected, rtol=0, atol=3)
+
+
+def test_bright_places_are_clipped_to_white() -> None:
+    vertices, faces = sphere(40, 60)
+    picture = draw(vertices, faces, Camera(50.0, 80.0, 60.0), colour=(3.0, 3.0, 3.0))
+    assert (picture == 255).all(-1).sum() > 1000
+
+
+def test_the_two_named_colours_look_their_name() -> None:
+    vertices, faces = sphere()
+    blue, pink = (
+        draw(vertices, faces, Camera(50.0, 80.0, 60.0), colour=COLOURS[name])[60, 80].astype(int)
+        for name in ("light_blue", "light_pink")
+    )
+    assert blue[2] > blue[1] > blue[0]
+    assert pink[0] > pink[1] == pink[2]
+    assert COLOURS["light_blue"] == LIGHT_BLUE
+
+
+@pytest.mark.parametrize("alpha", [0, 0.25, 0.5, 1])
+def test_opacity(alpha: float) -> None:
+    vertices, faces = lumpy_body()
+    camera = Camera(60.0, 80.0, 60.0)
+    expected, covered = reference_picture(vertices, faces, camera, (160, 120), LIGHT_BLUE)
+    picture = draw(vertices, faces, camera, alpha=alpha).astype(float)
+    mixed = GREY + alpha * (expected - GREY)
+    np.testing.assert_allclose(picture[covered], mixed[covered], rtol=0, atol=1.0)
+    assert (picture[~covered] == GREY).all()
+    if alpha == 0:
+        assert (picture == GREY).all()
+
+
+def two_spheres(front_z: float, back_z: float) -> tuple[Array, Array]:
+    vertices, faces = sphere()
+    places = np.array([(0.2, 0, front_z), (-0.2, 0, back_z)])
+    pair = [vertices * 0.5 + places[0], vertices + places[1]]
+    return np.concatenate(pair).astype(np.float32), np.concatenate([faces, faces + len(vertices)])
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_nearer_of_two_parts_hides_the_other(order: int) -> None:
+    camera = Camera(40.0, 80.0, 60.0)
+    vertices, faces = two_spheres(-3.0, 3.0)
+    half = len(vertices) // 2
+    near = mask_of(vertices, faces[: len(faces) // 2], camera)
+    picture = draw(vertices, faces[::order], camera)
+    alone = draw(vertices, faces[: len(faces) // 2], camera)
+    assert near.sum() > 500
+    np.testing.assert_array_equal(picture[near], alone[near])
+    vertices[:half, 2] += 9  # now the small one is behind the large one
+    hidden = draw(vertices, faces[::order], camera)
+    large = draw(vertices, faces[len(faces) // 2 :], camera)
+    np.testing.assert_array_equal(hidden, large)
+
+
+def test_an_open_mesh_shows_its_inside() -> None:
+    vertices, faces = sphere()
+    camera = Camera(40.0, 80.0, 60.0)
+    far_half = faces[vertices[faces][:, :, 2].mean(1) > 0]
+    near_half = faces[vertices[faces][:, :, 2].mean(1) < 0]
+    for half in (far_half, near_half):
+        expected, covered = reference_picture(vertices, half, camera, (160, 120), LIGHT_BLUE)
+        assert covered.sum() > 4000
+        np.testing.assert_allclose(draw(vertices, half, camera), expected, rtol=0, atol=1.0)
+
+
+def test_a_closed_mesh_with_its_faces_inward_has_the_same_outline_and_near_side() -> None:
+    vertices, faces = lumpy_body()
+    camera, size = Camera(60.0, 80.0, 60.0), (160, 120)
+    inward = faces[:, ::-1]
+    expected, covered = reference_picture(vertices, inward, camera, size, WHITE)
+    np.testing.assert_array_equal(mask_of(vertices, inward, camera), covered)
+    picture = draw(vertices, inward, camera, colour=WHITE)
+    np.testing.assert_allclose(picture, expected, rtol=0, atol=1.0)
+
+
+def test_vertices_far_from_the_origin_do_not_turn_the_mesh_inside_out() -> None:
+    vertices, faces = lumpy_body()
+    moved = vertices + np.array([7, -5, 30], np.float32)
+    camera, size = Camera(60.0, -230.0, 290.0), (160, 120)
+    expected, covered = reference_picture(moved, faces, camera, size, LIGHT_BLUE)
+    assert covered.sum() > 500
+    np.testing.assert_allclose(draw(moved, faces, camera), expected, rtol=0, atol=1.0)
+
+
+def test_triangles_that_share_edges_leave_no_gap_and_integer_vertices_no_hole() -> None:
+    """Fans about a pixel's centre, their rims at pixel centres too: every edge is an exact one."""
+    rng = np.random.default_rng(SEED)
+    y, x = np.mgrid[:61, :61]
+    fans = 0
+    for _ in range(300):
+        count = int(rng.integers(4, 9))
+        angles = np.sort(rng.uniform(0, 2 * np.pi, count))
+        around = np.stack([np.cos(angles), np.sin(angles)], 1)
+        rim = np.rint(30 + around * rng.uniform(5, 25, (count, 1)))
+        nexts = np.roll(rim, -1, 0)
+        turns = (rim[:, 0] - 30) * (nexts[:, 1] - 30) - (rim[:, 1] - 30) * (nexts[:, 0] - 30)
+        if (turns <= 0).any():
+            continue
+        fans += 1
+        vertices = np.column_stack([[[30, 30], *rim], np.zeros(count + 1)]).astype(np.float32)
+        faces = np.array([(0, 1 + i, 1 + (i + 1) % count) for i in range(count)])
+        covered = mask_of(vertices, faces, Camera(1.0, 0.0, 0.0), (61, 61))
+        inside = np.zeros((61, 61), bool)
+        for (ax, ay), (bx, by) in zip(rim, nexts, strict=True):
+            sides = [
+                (qx - px) * (y - py) - (qy - py) * (x - px)
+                for (px, py), (qx, qy) in (
+                    ((30, 30), (ax, ay)),
+                    ((ax, ay), (bx, by)),
+                    ((bx, by), (30, 30)),
+                )
+            ]
+            # The rim's own edge is left to rounding; the edges within the fan are not.
+            inside |= (sides[0] >= 0) & (sides[1] > 0) & (sides[2] >= 0)
+        assert covered[inside].all()
+    assert fans > 100
+
+
+def test_exact_pixel_centres() -> None:
+    """A square from column 2 to 5 and row 1 to 3 covers 4 × 3 pixel centres."""
+    vertices = np.array([(2, 1, 0), (5, 1, 0), (5, 3, 0), (2, 3, 0)], np.float32)
+    faces = np.array([(0, 1, 2), (0, 2, 3)])
+    expected = np.zeros((6, 8), bool)
+    expected[1:4, 2:6] = True
+    np.testing.assert_array_equal(mask_of(vertices, faces, Camera(1, 0, 0), (8, 6)), expected)
+
+
+# --- Bad input: defined results, nothing outside the picture ---
+
+
+def drawn_in_the_middle_of_memory(
+    vertices: Array, faces: Array, camera: Camera, size: tuple[int, int]
+) -> Array:
+    """Draws into rows that have other memory right before and after them, and checks that."""
+    width, height = size
+    memory = np.full((3 * height, width, 3), GREY, np.uint8)
+    picture = memory[height : 2 * height]
+    FastRenderer(faces).draw(picture, vertices, camera)
+    assert (memory[:height] == GREY).all()
+    assert (memory[2 * height :] == GREY).all()
+    return picture
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_nothing_outside_the_picture_is_touched(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    vertices, faces = lumpy_body(seed)
+    vertices[rng.random(len(vertices)) < 0.05] *= np.float32(10.0 ** rng.uniform(0, 30))
+    vertices[rng.random(len(vertices)) < 0.02] = rng.choice([np.nan, np.inf, -np.inf, -200.0])
+    size = int(rng.integers(1, 90)), int(rng.integers(1, 90))
+    scale = float(10.0 ** rng.uniform(-3, 8)) * rng.choice([-1, 1])
+    camera = Camera(scale, *rng.uniform(-200, 200, 2))
+    drawn_in_the_middle_of_memory(vertices, faces, camera, size)
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [
+        Camera(60.0, -500.0, 60.0),
+        Camera(60.0, 80.0, 1e6),
+        Camera(60.0, 1e300, 60.0),
+        Camera(60.0, np.nan, 60.0),
+        Camera(np.inf, 80.0, 60.0),
+        Camera(1e300, 80.0, 60.0),
+        Camera(0.0, 80.0, 60.0),
+    ],
+)
+def test_a_body_that_is_nowhere_leaves_the_picture(camera: Camera) -> None:
+    vertices, faces = lumpy_body()
+    assert (drawn_in_the_middle_of_memory(vertices, faces, camera, (160, 120)) == GREY).all()
+
+
+def test_a_tiny_body_is_at_most_a_pixel() -> None:
+    vertices, faces = lumpy_body()
+    assert mask_of(vertices, faces, Camera(0.01, 80.0, 60.0)).sum() == 1
+    assert mask_of(vertices, faces, Camera(0.01, 80.5, 60.5)).sum() == 0
+
+
+def test_a_huge_body_covers_everything() -> None:
+    vertices, faces = sphere()
+    assert mask_of(vertices, faces, Camera(1e7, 80.0, 60.0)).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e38])
+def test_only_the_triangles_of_unusable_vertices_are_left_out(value: float) -> None:
+    vertices, faces = lumpy_body()
+    camera, size = Camera(60.0, 80.0, 60.0), (160, 120)
+    bad = [int(np.argmin(vertices[:, 2])), 40, 41]
+    kept = faces[~np.isin(faces, bad).any(1)]
+    expected, _ = reference_picture(vertices, kept, camera, size, LIGHT_BLUE)
+    broken = vertices.copy()
+    broken[bad, 0] = value
+    picture = draw(broken, faces, camera).astype(float)
+    np.testing.assert_allclose(picture, expected, rtol=0, atol=1.0)
+    assert (expected != draw(vertices, faces, camera)).any(-1).sum() > 5
+
+
+@pytest.mark.parametrize("depth", [-100.0, -150.0, -99.99])
+def test_what_is_behind_the_camera_is_left_out(depth: float) -> None:
+    vertices, faces = sphere()
+    behind = vertices.copy()
+    behind[:, 2] = depth
+    assert (draw(behind, faces, Camera(60.0, 80.0, 60.0)) == GREY).all()
+
+
+def test_triangles_without_area_are_left_out() -> None:
+    vertices, faces = lumpy_body()
+    camera = Camera(60.0, 80.0, 60.0)
+    open_faces = faces[:-40]
+    flat = np.array([(5, 5, 9), (7, 7, 7), (3, 8, 3)])
+    with_flat = np.concatenate([flat, open_faces, flat])
+    np.testing.assert_array_equal(
+        draw(vertices, with_flat, camera), draw(vertices, open_faces, camera)
+    )
+    line = np.array([(0, 0, 0), (1, 1, 0), (2, 2, 0)], np.float32)
+    assert (draw(line, np.array([(0, 1, 2)]), Camera(10, 5, 5)) == GREY).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 3), (7, 5)])
+def test_tiny_pictures(size: tuple[int, int]) -> None:
+    vertices, faces = sphere()
+    assert mask_of(vertices, faces, Camera(60.0, 0.0, 0.0), size).all()
+
+
+# --- Contracts ---
+
+
+def test_the_same_input_gives_the_same_bytes() -> None:
+    vertices, faces = lumpy_body()
+    camera = Camera(60.0, 80.0, 60.0)
+    np.testing.assert_array_equal(draw(vertices, faces, camera), draw(vertices, faces, camera))
+
+
+def test_pictures_do_not_depend_on_those_before_them() -> None:
+    vertices, faces = lumpy_body()
+    renderer = FastRenderer(faces)
+    for size, camera in [*VIEWS, *VIEWS[::-1]]:
+        picture = np.full((size[1], size[0], 3), GREY, np.uint8)
+        renderer.draw(picture, vertices, camera)
+        np.testing.assert_array_equal(picture, draw(vertices, faces, camera, size))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_input_is_left_alone_whatever_its_dtype_and_layout(dtype: npt.DTypeLike) -> None:
+    vertices, faces = lumpy_body()
+    camera = Camera(60.0, 80.0, 60.0)
+    given = np.asfortranarray(vertices.astype(dtype))
+    given.setflags(write=False)
+    np.testing.assert_array_equal(draw(given, faces, camera), draw(vertices, faces, camera))
+    np.testing.assert_array_equal(given, vertices)
+
+
+def test_vertices_that_no_face_uses_are_not_needed_but_the_others_are() -> None:
+    vertices, faces = lumpy_body()
+    camera = Camera(60.0, 80.0, 60.0)
+    more = np.concatenate([vertices, np.zeros((3, 3), np.float32)])
+    np.testing.assert_array_equal(draw(more, faces, camera), draw(vertices, faces, camera))
+    with pytest.raises(FacesError, match=f"use vertex {len(vertices) - 1}, the mesh has 9 vert"):
+        draw(vertices[:9], faces, camera)
+
+
+@pytest.mark.parametrize(
+    "faces",
+    [
+        np.zeros((0, 3), np.int64),
+        np.zeros((5, 4), np.int64),
+        np.zeros(3, np.int64),
+        np.zeros((5, 3)),
+        np.array([(0, 1, -1)]),
+        np.array([(0, 1, 2**31)]),
+    ],
+    ids=["none", "quads", "flat", "float", "negative", "huge"],
+)
+def test_what_is_no_list_of_triangles(faces: Array) -> None:
+    with pytest.raises(FacesError) as caught:
+        FastRenderer(faces)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32, np.int64])
+def test_faces_of_any_whole_number(dtype: npt.DTypeLike) -> None:
+    checked = checked_faces(np.array([(0, 1, 2)], dtype))
+    assert checked.dtype == np.int32
+    assert checked.tolist() == [[0, 1, 2]]

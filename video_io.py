@@ -1,0 +1,419 @@
+"""Video in and out, one frame at a time, with the stream's own exact times.
+
+    with VideoReader(path) as reader, VideoWriter(out, reader.properties) as writer:
+        for frame in reader.frames():
+            frame.picture[:] = 255 - frame.picture
+            writer.write(frame)
+
+Covered by tests/test_video_io.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from errors import OutputError, VideoReadError, VideoTruncatedError
+
+Array = npt.NDArray[Any]
+
+# Audio that an mp4 may hold and browsers play; anything else is encoded again as AAC.
+_MP4_AUDIO = frozenset({"aac", "mp3", "opus", "ac3", "eac3", "flac", "alac"})
+_MISSING_TAIL_SEC = 0.5  # headers round their durations; more than this is missing content
+_X264_PRESET = "veryfast"
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoProperties:
+    """What a writer needs to know of the clip that it writes anew.
+
+    Attributes:
+        path: the file it comes from, whose audio is copied.
+        width: columns of the upright picture.
+        height: rows of the upright picture.
+        frame_rate: average frames per second, exact.
+        time_base: seconds per tick of `VideoFrame.ticks`, exact.
+        duration: seconds, as the container says or, failing that, as the clip's name says.
+        start_sec: where the clip starts in the file, seconds from the file's first picture.
+        end_sec: where the clip ends in the file; None for the file's own end.
+        origin: seconds in the file's own time that become 0 in a copy.
+        colour: the stream's own marks for matrix, range, primaries and transfer, as numbers.
+        sample_aspect_ratio: width over height of one pixel; None where unknown.
+    """
+
+    path: Path
+    width: int
+    height: int
+    frame_rate: Fraction
+    time_base: Fraction
+    duration: float
+    start_sec: Fraction
+    end_sec: Fraction | None
+    origin: Fraction
+    colour: tuple[int, int, int, int]
+    sample_aspect_ratio: Fraction | None
+
+
+@dataclasses.dataclass
+class VideoFrame:
+    """One frame of a clip.
+
+    Attributes:
+        picture: (H, W, 3) uint8 RGB, upright, C-contiguous; to be drawn into.
+        time: seconds since the start of the clip, exact.
+        ticks: time since the origin of the copy, in `VideoProperties.time_base`.
+    """
+
+    picture: Array
+    time: Fraction
+    ticks: int
+
+
+class VideoReader:
+    """Decodes a clip, or a part of a longer video, frame by frame."""
+
+    def __init__(
+        self, path: Path, start_sec: float | None = None, end_sec: float | None = None
+    ) -> None:
+        """Opens the file and reads its first picture.
+
+        Args:
+            path: the video file.
+            start_sec: where the clip starts, in seconds from the file's first picture.
+            end_sec: where it ends; frames at or after it are not part of the clip.
+
+        Raises:
+            VideoReadError: the file is empty, is not a video, or its first picture is damaged.
+        """
+        self.path = path
+        self.undecodable_packets = 0
+        self.frames_read = 0
+        self._start = Fraction(start_sec or 0)
+        self._end = None if end_sec is None else Fraction(end_sec)
+        with _reading(path):
+            # An absolute path is never taken for a protocol.
+            self._container = av.open(str(path.absolute()), metadata_errors="replace")
+        try:
+            self._prepare()
+        except BaseException:
+            self._container.close()
+            raise
+
+    def __enter__(self) -> VideoReader:
+        """Returns itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the file."""
+        self._container.close()
+
+    def _prepare(self) -> None:
+        if not self._container.streams.video:
+            raise VideoReadError(f"{self.path}: has no video stream; expected a video")
+        stream = self._container.streams.video[0]
+        stream.thread_type = "AUTO"
+        self._stream = stream
+        with _reading(self.path):
+            first = next(self._decode(), None)
+        if first is None or stream.time_base is None:
+            raise VideoReadError(f"{self.path}: holds no picture that can be decoded")
+        self._time_base = stream.time_base
+        first_ticks = first.pts if first.pts is not None else stream.start_time or 0
+        self._first_ticks = first_ticks
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        self._frame_rate = Fraction(rate)
+        turns = round(first.rotation / 90) % 4
+        self._turns = turns
+        self._size = (first.width, first.height)
+        width, height = self._size if turns % 2 == 0 else self._size[::-1]
+        aspect = stream.sample_aspect_ratio
+        if aspect and turns % 2:
+            aspect = 1 / aspect
+        clip_start = first_ticks * self._time_base + self._start
+        self.properties = VideoProperties(
+            path=self.path,
+            width=width,
+            height=height,
+            frame_rate=self._frame_rate,
+            time_base=self._time_base,
+            duration=self._expected_duration(),
+            start_sec=self._start,
+            end_sec=self._end,
+            origin=clip_start if self._start else self._earliest(clip_start),
+            colour=(
+                stream.codec_context.colorspace,
+                stream.codec_context.color_range,
+                stream.codec_context.color_primaries,
+                stream.codec_context.color_trc,
+            ),
+            sample_aspect_ratio=aspect or None,
+        )
+        self._seek()
+
+    def _earliest(self, video_start: Fraction) -> Fraction:
+        """The start of whichever comes first, so that sound and picture keep their distance."""
+        audio_starts = (
+            stream.start_time * stream.time_base
+            for stream in self._container.streams.audio[:1]
+            if stream.start_time is not None and stream.time_base is not None
+        )
+        return min([video_start, *audio_starts])
+
+    def _expected_duration(self) -> float:
+        declared = self._declared_end()
+        ends = [end for end in (declared, self._end) if end is not None]
+        return float(max(Fraction(0), min(ends) - self._start)) if ends else 0.0
+
+    def _declared_end(self) -> Fraction | None:
+        """Seconds from the first picture to the end of the video, if the file says."""
+        stream = self._stream
+        if stream.duration is not None:
+            return Fraction(stream.duration) * self._time_base
+        if "DURATION" in stream.metadata:  # Matroska: hours:minutes:seconds
+            with contextlib.suppress(ValueError):
+                hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+                length = 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)
+                return length - self._first_ticks * self._time_base
+        only_stream = len(self._container.streams) == 1
+        if self._container.duration is not None and only_stream:
+            return Fraction(self._container.duration, av.time_base)
+        return None
+
+    def _seek(self) -> None:
+        target = self._first_ticks + int(self._start / self._time_base)
+        with _reading(self.path):
+            self._container.seek(target, stream=self._stream, backward=True)
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """Yields every frame of the clip, once, in order of time.
+
+        Raises:
+            VideoTruncatedError: the file ends long before its header says that it does.
+            VideoReadError: the file cannot be read on.
+        """
+        last_ticks: int | None = None
+        step = max(1, round(1 / (self._frame_rate * self._time_base)))
+        first_wanted = self._first_ticks + int(self._start / self._time_base)
+        origin = round(self.properties.origin / self._time_base)
+        with _reading(self.path):
+            for decoded in self._decode():
+                ticks = decoded.pts
+                if ticks is None or (last_ticks is not None and ticks <= last_ticks):
+                    # A stream without times, or with two pictures at one time.
+                    ticks = self._first_ticks if last_ticks is None else last_ticks + step
+                last_ticks = ticks
+                if ticks < first_wanted:
+                    continue
+                time = (ticks - self._first_ticks) * self._time_base - self._start
+                if self._end is not None and time >= self._end - self._start:
+                    return
+                self.frames_read += 1
+                yield VideoFrame(self._picture(decoded), time, ticks - origin)
+        self._check_end(0 if last_ticks is None else last_ticks + step - self._first_ticks)
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        for packet in self._container.demux(self._stream):
+            try:
+                yield from packet.decode()
+            except av.error.InvalidDataError:  # noqa: PERF203 one damaged packet does not end the clip
+                self.undecodable_packets += 1
+
+    def _picture(self, decoded: av.VideoFrame) -> Array:
+        width, height = self._size
+        picture: Array = decoded.to_ndarray(format="rgb24", width=width, height=height)
+        return np.ascontiguousarray(np.rot90(picture, self._turns)) if self._turns else picture
+
+    def _check_end(self, ticks: int) -> None:
+        declared, met = self._declared_end(), ticks * self._time_base
+        expected = min((end for end in (declared, self._end) if end is not None), default=met)
+        if declared is not None and met < expected - Fraction(_MISSING_TAIL_SEC):
+            raise VideoTruncatedError(
+                f"{self.path}: decodes to {float(met):.2f} s; its header says {float(declared):.2f}"
+                " s: the file was cut short; fetch it again"
+            )
+
+
+class VideoWriter:
+    """Writes H.264 (yuv420p, mp4, faststart) with the times and the audio of the clip."""
+
+    def __init__(self, path: Path, source: VideoProperties, crf: int) -> None:
+        """Opens the output.
+
+        Args:
+            path: the file to write; its suffix does not matter.
+            source: the clip that the frames and the audio come from.
+            crf: x264's constant rate factor: 0 is lossless, 51 the worst.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        self._path = path
+        with self._writing():
+            self._container = av.open(
+                str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}
+            )
+        self._width = source.width + source.width % 2
+        self._height = source.height + source.height % 2
+        self._stream = self._video_stream(source, crf)
+        self._time_base = source.time_base
+        self._audio = _AudioCopy(source, self._container)
+        self._colour = source.colour
+
+    def _video_stream(self, source: VideoProperties, crf: int) -> av.VideoStream:
+        stream = self._container.add_stream(
+            "libx264",
+            rate=source.frame_rate,
+            options={"crf": str(crf), "preset": _X264_PRESET},
+        )
+        context = stream.codec_context
+        stream.width, stream.height, stream.pix_fmt = self._width, self._height, "yuv420p"
+        context.time_base = stream.time_base = source.time_base
+        if source.sample_aspect_ratio:
+            context.sample_aspect_ratio = source.sample_aspect_ratio
+        context.colorspace, context.color_range = source.colour[0], source.colour[1]
+        context.color_primaries, context.color_trc = source.colour[2], source.colour[3]
+        return stream
+
+    def __enter__(self) -> VideoWriter:
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Writes what is still to be written, unless the block failed, and closes the file."""
+        try:
+            if kind is None:
+                with self._writing():
+                    self._container.mux(self._stream.encode(None))
+                    self._audio.copy_until(None)
+                    self._container.close()
+        finally:
+            self._audio.close()
+            with contextlib.suppress(OSError, ValueError):
+                self._container.close()
+
+    def write(self, frame: VideoFrame) -> None:
+        """Encodes one frame, and the audio up to it.
+
+        Raises:
+            OutputError: the file cannot be written, for instance because the disk is full.
+        """
+        picture = frame.picture
+        if picture.shape[:2] != (self._height, self._width):
+            # yuv420p halves the colour planes: odd sizes gain a copy of their last row or column.
+            down, right = self._height - picture.shape[0], self._width - picture.shape[1]
+            picture = np.pad(picture, ((0, down), (0, right), (0, 0)), mode="edge")
+        image = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        image = image.reformat(
+            format="yuv420p", dst_colorspace=self._colour[0], dst_color_range=self._colour[1]
+        )
+        image.pts, image.time_base = frame.ticks, self._time_base
+        with self._writing():
+            self._container.mux(self._stream.encode(image))
+            self._audio.copy_until(frame.ticks * self._time_base)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise OutputError(
+                f"{self._path}: cannot be written: {reason}; give a folder with space and write "
+                "permission with --output_dir"
+            ) from error
+
+
+class _AudioCopy:
+    """Brings the first audio stream of the source over, packet by packet."""
+
+    def __init__(self, source: VideoProperties, output: av.container.OutputContainer) -> None:
+        self._output = output
+        self._source = source
+        self._container = av.open(str(source.path.absolute()), metadata_errors="replace")
+        self._packets: Iterator[Any] = iter(())
+        self._pending: Any = None
+        if self._container.streams.audio:
+            self._open(self._container.streams.audio[0])
+
+    def _open(self, stream: av.AudioStream) -> None:
+        if stream.codec_context.name in _MP4_AUDIO:
+            copy = self._output.add_stream_from_template(stream)
+            self._packets = self._copied(stream, copy)
+        else:
+            encoder = self._output.add_stream("aac", rate=stream.codec_context.sample_rate)
+            encoder.layout = stream.codec_context.layout
+            self._packets = self._encoded_again(stream, encoder)
+
+    def copy_until(self, seconds: Fraction | None) -> None:
+        """Muxes the audio packets up to `seconds` since the origin; all of them for None."""
+        while True:
+            if self._pending is None:
+                self._pending = next(self._packets, None)
+                if self._pending is None:
+                    return
+            if seconds is not None and self._pending.pts * self._pending.time_base > seconds:
+                return
+            self._output.mux(self._pending)
+            self._pending = None
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _source_packets(self, stream: av.AudioStream) -> Iterator[av.Packet[av.AudioStream]]:
+        """The packets that overlap the clip, with their times counted from the origin."""
+        base, origin = stream.time_base or Fraction(1, av.time_base), self._source.origin
+        offset = round(origin / base)
+        length = None
+        if self._source.end_sec is not None:
+            length = (self._source.end_sec - self._source.start_sec) / base
+        if self._source.start_sec:
+            self._container.seek(offset, stream=stream, backward=True)
+        for packet in self._container.demux(stream):
+            if packet.pts is None or packet.size == 0:
+                continue
+            ticks = packet.pts - offset
+            if self._source.start_sec and ticks + (packet.duration or 0) <= 0:
+                continue
+            if length is not None and ticks >= length:
+                return
+            packet.pts = ticks
+            packet.dts = ticks if packet.dts is None else packet.dts - offset
+            yield packet
+
+    def _copied(self, stream: av.AudioStream, copy: av.AudioStream) -> Iterator[Any]:
+        for packet in self._source_packets(stream):
+            packet.stream = copy
+            yield packet
+
+    def _encoded_again(self, stream: av.AudioStream, encoder: av.AudioStream) -> Iterator[Any]:
+        for packet in self._source_packets(stream):
+            for frame in packet.decode():
+                yield from encoder.encode(frame)
+        yield from encoder.encode(None)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        if path.is_file() and path.stat().st_size == 0:
+            raise VideoReadError(f"{path}: is empty; expected a video: fetch it again")
+        yield
+    except (OutputError, VideoReadError):
+        raise
+    except (av.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise VideoReadError(f"{path}: cannot be read as a video: {reason}") from error

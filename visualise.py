@@ -1,0 +1,353 @@
+"""One clip, from its pickle to a video that shows what the pickle says.
+
+    report = visualise_clip(Path("KV4jIAq3WJo_155_165.pkl"), VisualiseOptions())
+    report.status, report.residual_px          # "ok", {"median": 0.0, "max": 0.1}
+
+Covered by tests/test_visualise.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy.typing as npt
+
+from annotations import ClipAnnotations, read_annotations
+from camera import ResolvedCamera, resolve_camera
+from clip_names import ClipName, parse_clip_name
+from errors import OutputError, VideoReadError
+from faces import load_faces
+from files import make_folder, whole_file, whole_folder
+from keypoints import draw_keypoints
+from labels import LabelMatcher
+from layouts import Timeline, draw_unlabelled_mark
+from local_videos import LocalVideo, find_local_video, video_not_found
+from pipeline import BackgroundCalls, in_background
+from renderer import LIGHT_BLUE, Colour, FastRenderer, MeshRenderer
+from video_io import VideoFrame, VideoProperties, VideoReader, VideoWriter
+
+Array = npt.NDArray[Any]
+Progress = Callable[[int, int], None]
+
+FACES_FILE = "smpl_faces.npy"
+_JPEG_QUALITY = 95
+_SHORTER_SEC = 0.5  # copies of Kinetics end a few frames early or late
+
+
+@dataclasses.dataclass(frozen=True)
+class VisualiseOptions:
+    """What to draw and where to write it.
+
+    Attributes:
+        output_dir: results go to `<output_dir>/<clip>/`.
+        video: the clip's video file; None to look for it.
+        video_dirs: folders to look in, recursively, after the pickle's own.
+        faces_path: (F, 3) triangles as `.npy`; None for `smpl_faces.npy` beside the pickle, else
+          in the working folder.
+        show_mesh: whether to draw the mesh.
+        show_keypoints: whether to draw the 2D keypoints.
+        mesh_colour: albedo, RGB in 0…1.
+        mesh_alpha: opacity of the mesh in 0…1.
+        camera_convention: see `camera.resolve_camera`.
+        keypoint_units: see `camera.resolve_camera`.
+        frames: every frame of the clip, or only the labelled ones.
+        outputs: any of `video` and `frames` (a JPEG of each labelled frame).
+        video_crf: x264's constant rate factor.
+    """
+
+    output_dir: Path = Path("results")
+    video: Path | None = None
+    video_dirs: tuple[Path, ...] = ()
+    faces_path: Path | None = None
+    show_mesh: bool = True
+    show_keypoints: bool = True
+    mesh_colour: Colour = LIGHT_BLUE
+    mesh_alpha: float = 1.0
+    camera_convention: Literal["auto", "inside", "outside"] = "auto"
+    keypoint_units: Literal["auto", "height", "frame"] = "auto"
+    frames: Literal["all", "labelled"] = "all"
+    outputs: frozenset[str] = frozenset({"video"})
+    video_crf: int = 20
+
+
+@dataclasses.dataclass
+class ClipReport:
+    """What was done with one clip, as `report.json` holds it; None for what is not known."""
+
+    clip: str
+    status: Literal["ok", "failed"] = "failed"
+    video_id: str | None = None
+    start_sec: int | None = None
+    end_sec: int | None = None
+    video_source: str | None = None
+    width: int | None = None
+    height: int | None = None
+    frame_rate: str | None = None
+    frames_total: int = 0
+    frames_labelled: int = 0
+    frames_drawn: int = 0
+    labels_dropped: int = 0
+    camera_convention: str | None = None
+    keypoint_units: str | None = None
+    residual_px: dict[str, float | None] = dataclasses.field(
+        default_factory=lambda: {"median": None, "max": None}
+    )
+    renderer: str | None = None
+    seconds: float = 0.0
+    warnings: list[str] = dataclasses.field(default_factory=list)
+    error: dict[str, str] | None = None
+
+
+def visualise_clip(
+    pickle_path: Path, options: VisualiseOptions, progress: Progress | None = None
+) -> ClipReport:
+    """Draws one clip and writes `<output_dir>/<clip>/`, with a `report.json` in any case.
+
+    Args:
+        pickle_path: one pickle of the dataset.
+        options: what to draw and where to write it.
+        progress: called with the number of frames done and the number expected.
+
+    Raises:
+        PoseKineticsError: the clip could not be drawn; the report says so too.
+    """
+    started = time.monotonic()
+    report = ClipReport(clip=pickle_path.name.removesuffix(".pkl"))
+    folder = options.output_dir / report.clip
+    try:
+        _visualise(pickle_path, folder, options, report, progress)
+        report.status = "ok"
+    except Exception as error:
+        report.error = {"type": type(error).__name__, "message": str(error)}
+        raise
+    finally:
+        report.seconds = round(time.monotonic() - started, 3)
+        with _unless_it_hides_another_error(report):
+            _write_report(report, folder / "report.json")
+    return report
+
+
+def _visualise(
+    pickle_path: Path,
+    folder: Path,
+    options: VisualiseOptions,
+    report: ClipReport,
+    progress: Progress | None,
+) -> None:
+    """The way of the data: pickle → video → camera → picture → file."""
+    clip = parse_clip_name(report.clip)
+    report.video_id, report.start_sec, report.end_sec = dataclasses.astuple(clip)
+    annotations = read_annotations(pickle_path)
+    report.warnings += annotations.warnings
+    renderer = _renderer(annotations, pickle_path, options, report)
+    video = _find_video(clip, pickle_path, options, report)
+    make_folder(folder)
+    with VideoReader(video.path, video.start_sec, video.end_sec) as reader:
+        resolved = _resolve_camera(annotations, reader, options, report)
+        painter = _Painter(annotations, resolved, renderer, reader.properties, options)
+        matcher = LabelMatcher(annotations.time)
+        expected = round(reader.properties.duration * reader.properties.frame_rate)
+        with (
+            _outputs(folder, reader, options) as (write_video, write_jpeg),
+            in_background(reader.frames()) as frames,
+        ):
+            for frame, row in matcher.match(frames):
+                report.frames_total += 1
+                if row is not None:
+                    painter.paint_body(frame, row)
+                    report.frames_drawn += 1
+                    write_jpeg(frame, row)
+                if row is not None or options.frames == "all":
+                    painter.paint_time(frame, row)
+                    write_video(frame)
+                if progress is not None:
+                    progress(report.frames_total, max(expected, report.frames_total))
+            report.frames_labelled = matcher.matched
+            report.labels_dropped = matcher.dropped
+            _check_frames(report, reader)
+
+
+class _Painter:
+    """Draws what the pickle says of a frame into its picture."""
+
+    def __init__(
+        self,
+        annotations: ClipAnnotations,
+        resolved: ResolvedCamera,
+        renderer: MeshRenderer | None,
+        properties: VideoProperties,
+        options: VisualiseOptions,
+    ) -> None:
+        self._vertices = annotations.vertices
+        self._resolved = resolved
+        self._renderer = renderer
+        self._show_keypoints = options.show_keypoints
+        self._colour = options.mesh_colour
+        self._alpha = options.mesh_alpha
+        self._timeline = Timeline(
+            properties.width, properties.height, annotations.time, properties.duration
+        )
+
+    def paint_body(self, frame: VideoFrame, row: int) -> None:
+        if self._renderer is not None and self._vertices is not None:
+            camera = self._resolved.camera(row)
+            self._renderer.draw(
+                frame.picture, self._vertices[row], camera, self._colour, self._alpha
+            )
+        if self._show_keypoints:
+            draw_keypoints(frame.picture, self._resolved.keypoints_px[row])
+
+    def paint_time(self, frame: VideoFrame, row: int | None) -> None:
+        if row is None:
+            draw_unlabelled_mark(frame.picture)
+        self._timeline.draw(frame.picture, float(frame.time))
+
+
+def _renderer(
+    annotations: ClipAnnotations, pickle_path: Path, options: VisualiseOptions, report: ClipReport
+) -> MeshRenderer | None:
+    if not options.show_mesh:
+        return None
+    if annotations.vertices is None:
+        report.warnings.append(
+            "no mesh: the pickle has no `vertices` (it is from the small archive); only the "
+            "keypoints are drawn"
+        )
+        return None
+    path = _faces_path(pickle_path, options.faces_path)
+    faces = load_faces(path, vertex_count=annotations.vertices.shape[1])
+    renderer = FastRenderer(faces)
+    report.renderer = renderer.name
+    return renderer
+
+
+def _faces_path(pickle_path: Path, given: Path | None) -> Path:
+    if given is not None:
+        return given
+    beside = pickle_path.parent / FACES_FILE
+    return beside if beside.is_file() else Path(FACES_FILE)
+
+
+def _find_video(
+    clip: ClipName, pickle_path: Path, options: VisualiseOptions, report: ClipReport
+) -> LocalVideo:
+    if options.video is not None:
+        is_whole = options.video.stem == clip.video_id
+        start, end = (clip.start_sec, clip.end_sec) if is_whole else (None, None)
+        video = LocalVideo(options.video, start, end, "--video")
+    else:
+        search = find_local_video(clip, pickle_path.parent, options.video_dirs)
+        report.warnings += search.warnings
+        if search.video is None:
+            raise video_not_found(clip, search)
+        video = search.video
+    report.video_source = str(video.path)
+    report.warnings += video.warnings
+    return video
+
+
+def _resolve_camera(
+    annotations: ClipAnnotations,
+    reader: VideoReader,
+    options: VisualiseOptions,
+    report: ClipReport,
+) -> ResolvedCamera:
+    properties = reader.properties
+    resolved = resolve_camera(
+        annotations,
+        properties.width,
+        properties.height,
+        options.camera_convention,
+        options.keypoint_units,
+    )
+    report.width, report.height = properties.width, properties.height
+    rate = properties.frame_rate
+    report.frame_rate = f"{rate.numerator}/{rate.denominator}"
+    report.camera_convention = resolved.convention
+    report.keypoint_units = resolved.keypoint_units
+    report.residual_px = {
+        "median": _rounded(resolved.residual_px_median),
+        "max": _rounded(resolved.residual_px_max),
+    }
+    report.warnings += resolved.warnings
+    return resolved
+
+
+@contextlib.contextmanager
+def _outputs(
+    folder: Path, reader: VideoReader, options: VisualiseOptions
+) -> Iterator[tuple[Callable[[VideoFrame], None], Callable[[VideoFrame, int], None]]]:
+    """Functions that write a frame of the video and a JPEG, or do nothing where not wanted."""
+    with contextlib.ExitStack() as stack:
+        write_video: Callable[[VideoFrame], None] = _write_nothing
+        write_jpeg: Callable[[VideoFrame, int], None] = _write_nothing
+        if "video" in options.outputs:
+            path = stack.enter_context(whole_file(folder / f"{folder.name}.mp4"))
+            writer = VideoWriter(path, reader.properties, options.video_crf)
+            write_video = stack.enter_context(BackgroundCalls(stack.enter_context(writer).write))
+        if "frames" in options.outputs:
+            frames_folder = stack.enter_context(whole_folder(folder / "frames"))
+
+            def write_jpeg(frame: VideoFrame, row: int) -> None:
+                _write_jpeg(frames_folder / f"{row:04d}.jpg", frame.picture)
+
+        yield write_video, write_jpeg
+
+
+def _write_nothing(*_: object) -> None:
+    pass
+
+
+def _write_jpeg(path: Path, picture: Array) -> None:
+    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+    path.write_bytes(data.tobytes())
+
+
+def _check_frames(report: ClipReport, reader: VideoReader) -> None:
+    if report.frames_total == 0:
+        raise VideoReadError(
+            f"{reader.path}: holds no frame between {report.start_sec} s and {report.end_sec} s; "
+            "is it the right video?"
+        )
+    expected = (report.end_sec or 0) - (report.start_sec or 0)
+    if reader.properties.duration < expected - _SHORTER_SEC:
+        report.warnings.append(
+            f"the video lasts {reader.properties.duration:.2f} s; the clip's name says {expected} s"
+        )
+    if report.labels_dropped:
+        report.warnings.append(
+            f"{report.labels_dropped} labels were not drawn: they are past the end of the video, "
+            "or a frame had a nearer one"
+        )
+    if reader.undecodable_packets:
+        report.warnings.append(
+            f"{reader.undecodable_packets} packets of the video could not be decoded; their "
+            "frames are missing"
+        )
+
+
+def _write_report(report: ClipReport, path: Path) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(dataclasses.asdict(report), indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def _unless_it_hides_another_error(report: ClipReport) -> Iterator[None]:
+    """Where nothing can be written the clip's own error says so already."""
+    try:
+        yield
+    except OutputError:
+        if report.error is None:
+            raise
+
+
+def _rounded(pixels: float | None) -> float | None:
+    return None if pixels is None else round(pixels, 3)
