@@ -69,6 +69,10 @@ class BodyModel:
     ) -> tuple[Float32, Float32]:
         """Poses the body in each of T frames.
 
+        The blend shapes are read once for all frames, so a whole clip at once costs a fraction of
+        its frames one by one; beyond the result it takes next to no memory. A caller who wants
+        less may cut a clip anywhere: the numbers stay the same.
+
         Args:
             shape: (T, 10) shape components, dimensionless.
             pose: (T, 72) axis-angle rotations in radians, each joint's relative to its parent;
