@@ -403,7 +403,7 @@ def _checked_numbers(
         raise BodyModelError(
             f"{path}: `{key}` has dtype {array.dtype}; expected numbers: {_REMEDY}"
         )
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         numbers = np.ascontiguousarray(array, np.float32)
     broken = numbers.size - np.count_nonzero(np.isfinite(numbers))
     if broken:

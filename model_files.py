@@ -85,11 +85,11 @@ _DAMAGE = (
 
 def _numpy_content(path: Path, keys: Collection[str] | None) -> Any:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.lib.npyio.NpzFile):
+                return {key: loaded[key] for key in loaded if keys is None or key in keys}
             return loaded
-        with loaded as file:
-            return {key: file[key] for key in file if keys is None or key in keys}
     except _DAMAGE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BodyModelError(
