@@ -166,7 +166,7 @@ def _coordinates(state: Mapping[str, Any]) -> object:
 def _expanded(state: Mapping[str, Any], lines: int) -> Array:
     """The line (row or column) of each stored number, from where each line's numbers begin."""
     starts: Array = state["indptr"]
-    if starts.shape != (lines + 1,) or starts[0] != 0 or starts[-1] != len(state["data"]):
+    if starts.shape != (lines + 1,) or starts[-1] != len(state["data"]):
         raise ValueError("its `indptr` does not fit its shape and data")
     return np.repeat(np.arange(lines), np.diff(starts))
 

@@ -157,6 +157,10 @@ def test_rotations_are_exact_near_zero_and_half_a_turn(angle: float, tmp_path: P
     cos, sin = np.cos(angle), np.sin(angle)
     want = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
     np.testing.assert_allclose(vertices[0], want, rtol=1e-7, atol=1e-20 if angle < 1 else 3e-16)
+    pose[0, :3] = angle * np.sqrt([0.5, 0.5, 0])
+    vertices, _ = body.forward(np.zeros((1, 10)), pose)
+    second_order = np.sin(angle / 2) ** 2
+    np.testing.assert_allclose(vertices[0, 1, 0], second_order, rtol=1e-7)
 
 
 @pytest.mark.parametrize("vertex_count", [1, 61, 85, 86, 256])
