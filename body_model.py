@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,19 +21,21 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-import safe_pickle
-from errors import AnnotationError, BodyModelError, UnsafePickleError
+from errors import BodyModelError
+from model_files import Array, read_array, read_arrays
 
 JOINT_COUNT = 24
 SHAPE_COUNT = 10
 POSE_SIZE = 3 * JOINT_COUNT
 POSE_FEATURE_COUNT = 9 * (JOINT_COUNT - 1)
+COCOPLUS_COUNT = 19
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 _FRAMES_AT_ONCE = 4
 _TILE = 256  # columns whose blend shapes, 217 of float32, fit a core's cache together
+_WEIGHT_TOLERANCE = 1e-3
 _COEFFICIENT_COUNT = SHAPE_COUNT + POSE_FEATURE_COUNT + 1  # one of padding: they go in pairs
 
 
@@ -68,6 +69,10 @@ class BodyModel:
     ) -> tuple[Float32, Float32]:
         """Poses the body in each of T frames.
 
+        The blend shapes are read once for all frames, so a whole clip at once costs a fraction of
+        its frames one by one; beyond the result it takes next to no memory. A caller who wants
+        less may cut a clip anywhere: the numbers stay the same.
+
         Args:
             shape: (T, 10) shape components, dimensionless.
             pose: (T, 72) axis-angle rotations in radians, each joint's relative to its parent;
@@ -84,7 +89,7 @@ class BodyModel:
                 f"expected (T, {SHAPE_COUNT}) and (T, {POSE_SIZE})"
             )
         parts = self._parts
-        rotations = _rotations(np.array(pose, np.float64).reshape(frames, JOINT_COUNT, 3))
+        rotations = _rotations(np.array(pose, np.float64, order="C").reshape(-1, JOINT_COUNT, 3))
         rest = parts.joint_template + np.zeros((frames, 1, 1))
         for k in range(SHAPE_COUNT):
             rest += shape[:, k, None, None].astype(np.float64) * parts.joint_shapedirs[..., k]
@@ -92,11 +97,16 @@ class BodyModel:
         padded = -(-frames // _FRAMES_AT_ONCE) * _FRAMES_AT_ONCE
         coefficients = np.zeros((padded, _COEFFICIENT_COUNT), np.float32)
         coefficients[:frames, :SHAPE_COUNT] = shape
-        features = (rotations[:, 1:] - np.eye(3)).reshape(frames, -1)
+        features = (rotations[:, 1:] - np.eye(3)).reshape(-1, POSE_FEATURE_COUNT)
         coefficients[:frames, SHAPE_COUNT:-1] = features
         vertices = np.empty((frames, *self.v_template.shape), np.float32)
-        _blend(parts.template, parts.directions, coefficients, vertices.reshape(frames, -1))
-        _skin(parts.weight_starts, parts.weight_joints, parts.weights, transforms, vertices)
+        _blend(
+            parts.template,
+            parts.directions,
+            coefficients,
+            vertices.reshape(-1, self.v_template.size),
+        )
+        _skin(*parts.weights, transforms, vertices)
         return vertices, joints
 
     @functools.cached_property
@@ -109,17 +119,13 @@ class BodyModel:
         padded[1 : 1 + SHAPE_COUNT, :size] = self.shapedirs.reshape(size, SHAPE_COUNT).T
         padded[1 + SHAPE_COUNT : -1, :size] = self.posedirs.reshape(size, POSE_FEATURE_COUNT).T
         tiled = padded.reshape(-1, tiles, _TILE).transpose(1, 0, 2)
-        vertex, joint = np.nonzero(self.weights)
-        counts = np.bincount(vertex, minlength=len(self.weights))
         return _Parts(
             joint_template=regressor @ self.v_template.astype(np.float64),
             joint_shapedirs=np.einsum("jv,vak->jak", regressor, self.shapedirs),
             parents=np.array(self.parents),
             template=tiled[:, 0].copy(),
             directions=tiled[:, 1:].copy(),
-            weight_starts=np.concatenate(([0], np.cumsum(counts))),
-            weight_joints=joint,
-            weights=self.weights[vertex, joint],
+            weights=_nonzero_by_row(self.weights),
         )
 
 
@@ -131,9 +137,21 @@ class _Parts(NamedTuple):
     parents: npt.NDArray[np.int64]  # (24,)
     template: Float32  # (tiles, _TILE)
     directions: Float32  # (tiles, _COEFFICIENT_COUNT, _TILE): shape, pose, padding
-    weight_starts: npt.NDArray[np.int64]  # (V + 1,) where each vertex's weights begin
-    weight_joints: npt.NDArray[np.int64]  # (weights that are not zero,)
-    weights: Float32  # likewise
+    weights: _Rows
+
+
+class _Rows(NamedTuple):
+    """What is not zero in a matrix, row after row."""
+
+    starts: npt.NDArray[np.int64]  # (rows + 1,)
+    columns: npt.NDArray[np.int64]
+    values: Float32
+
+
+def _nonzero_by_row(matrix: Float32) -> _Rows:
+    row, column = np.nonzero(matrix)
+    counts = np.bincount(row, minlength=len(matrix))
+    return _Rows(np.concatenate(([0], np.cumsum(counts))), column, matrix[row, column])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -266,55 +284,208 @@ def _skin(
             out[v, 2] = zx * x + zy * y + zz * z + zt
 
 
+@numba.njit(cache=True, nogil=True)
+def _regress(
+    starts: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+    weights: Float32,
+    vertices: Float32,
+    joints: Float32,
+) -> None:
+    """Fills `joints` (T, J, 3) with weighted sums of `vertices` (T, V, 3)."""
+    for t in range(joints.shape[0]):
+        for j in range(joints.shape[1]):
+            x, y, z = 0.0, 0.0, 0.0
+            for i in range(starts[j], starts[j + 1]):
+                v, w = columns[i], np.float64(weights[i])
+                x += w * vertices[t, v, 0]
+                y += w * vertices[t, v, 1]
+                z += w * vertices[t, v, 2]
+            joints[t, j, 0], joints[t, j, 1], joints[t, j, 2] = x, y, z
+
+
 def load_body_model(path: Path) -> BodyModel:
-    """Reads a body model, `.npz` or `.pkl`.
+    """Reads a body model.
+
+    Args:
+        path: HMR's `neutral_smpl_with_cocoplus_reg.pkl`, SMPL 1.0 or 1.1's `.pkl`, or an `.npz`
+          of the same keys: `v_template`, `shapedirs`, `posedirs`, `J_regressor`, `weights`,
+          `kintree_table`, `f` and, where there is one, `cocoplus_regressor`. Of more than ten
+          shape components the first ten are kept: the dataset's shapes have ten.
 
     Raises:
         BodyModelError: the file cannot be read, or a key is missing, misshapen or not finite.
-        UnsafePickleError: the pickle asks for more than plain data.
+        UnsafePickleError: the pickle asks for more than plain data, chumpy and scipy matrices.
     """
-    data = _read(path)
-    template = _numbers(path, data, "v_template", (None, 3))
+    arrays = read_arrays(path, _KEYS)
+    template = _numbers(path, arrays, "v_template", (None, 3))
     count = len(template)
-    weights = _numbers(path, data, "weights", (count, JOINT_COUNT))
-    cocoplus = "cocoplus_regressor"
+    cocoplus = arrays.get("cocoplus_regressor")
     return BodyModel(
         v_template=template,
-        shapedirs=_numbers(path, data, "shapedirs", (count, 3, None))[..., :SHAPE_COUNT],
-        posedirs=_numbers(path, data, "posedirs", (count, 3, POSE_FEATURE_COUNT)),
-        J_regressor=_numbers(path, data, "J_regressor", (JOINT_COUNT, count)),
-        weights=weights,
-        parents=(-1, *(int(p) for p in np.asarray(data["kintree_table"])[0, 1:])),
-        faces=np.asarray(data["f"]).astype(np.int32),
-        cocoplus_regressor=_numbers(path, data, cocoplus, (19, count))
-        if cocoplus in data
-        else None,
+        shapedirs=_shapedirs(path, arrays, count),
+        posedirs=_numbers(path, arrays, "posedirs", (count, 3, POSE_FEATURE_COUNT)),
+        J_regressor=_numbers(path, arrays, "J_regressor", (JOINT_COUNT, count)),
+        weights=_weights(path, arrays, count),
+        parents=_parents(path, arrays),
+        faces=_faces(path, arrays, count),
+        cocoplus_regressor=(
+            None if cocoplus is None else _regressor(path, "cocoplus_regressor", cocoplus, count)
+        ),
     )
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    if path.suffix == ".npz":
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return dict(file)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise BodyModelError(f"{path}: cannot be read: {error}") from error
-    try:
-        return dict(safe_pickle.load(path))
-    except UnsafePickleError:
-        raise
-    except AnnotationError as error:
-        raise BodyModelError(str(error)) from error
+def load_joint_regressor(path: Path) -> Float32:
+    """Reads a joint regressor, such as the dataset's `custom_joint_regressor.pkl`.
+
+    Args:
+        path: a `.pkl`, `.npy` or `.npz` with a single array or scipy sparse matrix, (V, 19) or
+          (19, V).
+
+    Returns:
+        (19, V) float32: each cocoplus joint as a weighted sum of the vertices.
+
+    Raises:
+        BodyModelError: the file cannot be read, or holds something else.
+        UnsafePickleError: the pickle asks for more than plain data, chumpy and scipy matrices.
+    """
+    return _regressor(path, "the joint regressor", read_array(path), None)
+
+
+def regress_joints(regressor: Float32, vertices: npt.NDArray[np.floating[Any]]) -> Float32:
+    """The joints of posed bodies, each frame the same bit for bit whatever it comes with.
+
+    Args:
+        regressor: (J, V), from `load_joint_regressor` or `BodyModel.cocoplus_regressor`.
+        vertices: (T, V, 3), any unit and axes.
+
+    Returns:
+        (T, J, 3) float32, in the unit and axes of the vertices.
+
+    Raises:
+        BodyModelError: the regressor and the vertices are not of the same body.
+    """
+    if vertices.shape[1] != regressor.shape[1]:
+        raise BodyModelError(
+            f"the joint regressor is for a body of {regressor.shape[1]} vertices, the mesh has "
+            f"{vertices.shape[1]}: give the regressor that belongs to this body"
+        )
+    joints = np.empty((len(vertices), len(regressor), 3), np.float32)
+    _regress(*_nonzero_by_row(regressor), np.array(vertices, np.float32, order="C"), joints)
+    return joints
+
+
+_KEYS = (
+    *("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f"),
+    "cocoplus_regressor",
+)
+_REMEDY = "give a whole SMPL model; SMPL+H, SMPL-X and MANO are other bodies"
+
+
+def _given(path: Path, arrays: Mapping[str, Array], key: str) -> Array:
+    if key not in arrays:
+        raise BodyModelError(f"{path}: `{key}` is missing: {_REMEDY}")
+    return arrays[key]
 
 
 def _numbers(
-    path: Path, data: Mapping[str, Any], key: str, expected: tuple[int | None, ...]
+    path: Path, arrays: Mapping[str, Array], key: str, expected: tuple[int | None, ...]
 ) -> Float32:
-    if key not in data:
-        raise BodyModelError(f"{path}: `{key}` is missing")
-    array = np.asarray(data[key])
-    if array.ndim != len(expected) or any(
-        n is not None and n != m for n, m in zip(expected, array.shape, strict=True)
-    ):
-        raise BodyModelError(f"{path}: `{key}` has shape {array.shape}; expected {expected}")
-    return np.ascontiguousarray(array, np.float32)
+    return _checked_numbers(path, key, _given(path, arrays, key), expected)
+
+
+def _checked_numbers(
+    path: Path, key: str, array: Array, expected: tuple[int | None, ...]
+) -> Float32:
+    """As float32; None in the expected shape is any length from 1."""
+    _check_shape(path, key, array, expected)
+    if array.dtype.kind not in "fiu":
+        raise BodyModelError(
+            f"{path}: `{key}` has dtype {array.dtype}; expected numbers: {_REMEDY}"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        numbers = np.ascontiguousarray(array, np.float32)
+    broken = numbers.size - np.count_nonzero(np.isfinite(numbers))
+    if broken:
+        raise BodyModelError(
+            f"{path}: `{key}` has {broken} numbers that are not finite; expected none: {_REMEDY}"
+        )
+    return numbers
+
+
+def _check_shape(path: Path, key: str, array: Array, expected: tuple[int | None, ...]) -> None:
+    fits = array.ndim == len(expected) and all(
+        length == wanted or (wanted is None and length > 0)
+        for length, wanted in zip(array.shape, expected, strict=True)
+    )
+    if not fits:
+        shown = ", ".join("any" if wanted is None else str(wanted) for wanted in expected)
+        raise BodyModelError(
+            f"{path}: `{key}` has shape {array.shape}; expected ({shown}): {_REMEDY}"
+        )
+
+
+def _shapedirs(path: Path, arrays: Mapping[str, Array], count: int) -> Float32:
+    key = "shapedirs"
+    array = _given(path, arrays, key)
+    if array.ndim == 3 and array.shape[2] < SHAPE_COUNT:
+        raise BodyModelError(
+            f"{path}: `{key}` has {array.shape[2]} shape components; expected at least "
+            f"{SHAPE_COUNT}: {_REMEDY}"
+        )
+    return _checked_numbers(path, key, array[..., :SHAPE_COUNT], (count, 3, SHAPE_COUNT))
+
+
+def _weights(path: Path, arrays: Mapping[str, Array], count: int) -> Float32:
+    weights = _numbers(path, arrays, "weights", (count, JOINT_COUNT))
+    sums = weights.sum(axis=1, dtype=np.float64)
+    if not np.allclose(sums, 1.0, rtol=0.0, atol=_WEIGHT_TOLERANCE):
+        raise BodyModelError(
+            f"{path}: `weights` has rows that sum to {sums.min():.4g}…{sums.max():.4g}; "
+            f"expected 1: {_REMEDY}"
+        )
+    return weights
+
+
+def _parents(path: Path, arrays: Mapping[str, Array]) -> tuple[int, ...]:
+    table = _integers(
+        path, "kintree_table", _given(path, arrays, "kintree_table"), (2, JOINT_COUNT)
+    )
+    parents, joints = table.tolist()
+    if joints != list(range(JOINT_COUNT)):
+        raise BodyModelError(
+            f"{path}: `kintree_table` lists the joints {joints}; expected 0…{JOINT_COUNT - 1} in "
+            f"order: {_REMEDY}"
+        )
+    for joint, parent in enumerate(parents[1:], 1):
+        if not 0 <= parent < joint:
+            raise BodyModelError(
+                f"{path}: `kintree_table` gives joint {joint} the parent {parent}; expected one of "
+                f"the joints before it, 0…{joint - 1}: {_REMEDY}"
+            )
+    return (-1, *parents[1:])  # files write the root's as -1 in whichever unsigned type
+
+
+def _faces(path: Path, arrays: Mapping[str, Array], count: int) -> npt.NDArray[np.int32]:
+    faces = _integers(path, "f", _given(path, arrays, "f"), (None, 3))
+    if faces.min() < 0 or faces.max() >= count:
+        raise BodyModelError(
+            f"{path}: `f` has vertex indices {faces.min()}…{faces.max()}; expected 0…{count - 1}, "
+            f"as `v_template` has {count} vertices: {_REMEDY}"
+        )
+    return np.ascontiguousarray(faces, np.int32)
+
+
+def _integers(path: Path, key: str, array: Array, expected: tuple[int | None, ...]) -> Array:
+    _check_shape(path, key, array, expected)
+    if array.dtype.kind not in "iu":
+        raise BodyModelError(
+            f"{path}: `{key}` has dtype {array.dtype}; expected integers: {_REMEDY}"
+        )
+    return array
+
+
+def _regressor(path: Path, key: str, array: Array, count: int | None) -> Float32:
+    if array.ndim == 2 and array.shape[1] == COCOPLUS_COUNT != array.shape[0]:
+        array = array.T
+    return _checked_numbers(path, key, array, (COCOPLUS_COUNT, count))

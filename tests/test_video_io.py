@@ -132,6 +132,8 @@ def test_sound_and_picture_keep_their_distance(
     assert click_time(tmp_path / "out.mp4") - float(after.times[0]) == pytest.approx(
         distance, abs=0.001
     )
+    lengths = [sound_samples(p)[1].shape[1] for p in (path, tmp_path / "out.mp4")]
+    assert lengths[0] == lengths[1]  # nothing is cut off before the first picture
     assert [t - after.times[0] for t in after.times] == [t - before.times[0] for t in before.times]
 
 
@@ -262,6 +264,37 @@ def test_a_part_keeps_sound_in_time(tmp_path: Path, codec: str, start: int) -> N
     begin, samples, rate = sound_samples(out)
     assert float(begin) + samples.shape[1] / rate == pytest.approx(2.0, abs=0.1)
     assert float(begin) == pytest.approx(start - 1, abs=0.1)
+
+
+def test_a_part_holds_no_sound_from_before_or_after_it(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "in.mkv", range(200), sound=Sound(seconds=8))
+    write_again(path, tmp_path / "out.mp4", 3, 5)
+    with av.open(str(tmp_path / "out.mp4"), options={"ignore_editlist": "1"}) as out:
+        count = sum(packet.size > 0 for packet in out.demux(audio=0))
+    assert count == pytest.approx(2 * 48000 / 1024, abs=2)
+
+
+def test_a_part_where_no_tick_stands_at_the_second(tmp_path: Path) -> None:
+    """AVI counts frames: second 1 lies between ticks 29 and 30."""
+    path = write_video(tmp_path / "in.avi", range(60), NTSC)
+    assert read_all(path, 1, 2) == [(i * NTSC - 1, i) for i in range(30, 60)]
+
+
+def test_sound_and_picture_lie_side_by_side_in_the_file(tmp_path: Path) -> None:
+    """Players that stream read forward only, and the muxer would hold back what is ahead."""
+    path = tmp_path / "in.mp4"
+    write_video(path, range(300), Fraction(1, 10), size=(32, 24), sound=Sound(seconds=30))
+    write_again(path, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        packets = sorted(
+            (packet.pos, packet.stream.type, float((packet.dts or 0) * (packet.time_base or 0)))
+            for packet in out.demux()
+            if packet.pos is not None and packet.size
+        )
+    reached = {"video": 0.0, "audio": 0.0}
+    for _, kind, seconds in packets:
+        reached[kind] = seconds
+        assert abs(reached["video"] - reached["audio"]) < 2
 
 
 # Pictures
