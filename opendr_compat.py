@@ -26,8 +26,9 @@ import numpy as np
 from errors import MissingDependencyError
 
 INSTALL_COMMAND = (
-    "sudo apt-get install -y build-essential python3-dev libosmesa6-dev libgl1-mesa-dev "
-    "libglu1-mesa-dev && .venv/bin/pip install Cython setuptools wheel -r requirements.txt && "
+    "sudo apt-get update && sudo apt-get install -y build-essential python3-dev libosmesa6-dev "
+    "libgl1-mesa-dev libglu1-mesa-dev && "
+    ".venv/bin/pip install Cython setuptools wheel -r requirements.txt && "
     ".venv/bin/pip install --no-build-isolation -r requirements-opendr.txt"
 )
 
@@ -62,6 +63,7 @@ def load_opendr() -> OpenDR:
             ) from error
     # chumpy asks for the arguments of functions later too, whenever one of its objects is made.
     chumpy.__dict__["inspect"] = types.SimpleNamespace(**vars(inspect), **_missing_from_inspect())
+    renderer.__dict__["draw_boundaryid_image"] = _none_where_none(renderer.draw_boundaryid_image)
     return OpenDR(renderer.ColoredRenderer, camera.ProjectPoints, lighting.LambertianPointLight)
 
 
@@ -100,6 +102,21 @@ def _missing_from_numpy() -> dict[str, type]:
 def _missing_from_inspect() -> dict[str, Callable[..., Any]]:
     """`chumpy/ch.py` calls getargspec, removed in Python 3.11, for the names of arguments."""
     return {} if hasattr(inspect, "getargspec") else {"getargspec": inspect.getfullargspec}
+
+
+def _none_where_none(draw_boundaryid_image: Callable[..., Any]) -> Callable[..., Any]:
+    """Where a mesh has no boundary edge, `opendr/renderer.py` multiplies an int32 by 2³² − 1.
+
+    That went round to −1 before numpy 2, and raises OverflowError since.
+    """
+
+    def draw(gl: Any, *rest: Any) -> Any:
+        try:
+            return draw_boundaryid_image(gl, *rest)
+        except OverflowError:
+            return np.full((gl.height, gl.width), 2**32 - 1, np.uint32)
+
+    return draw
 
 
 @contextlib.contextmanager

@@ -67,14 +67,16 @@ class OpenDRRenderer:
             pixels = camera.project(vertices.astype(np.float64))
             is_usable = (np.abs(pixels) < FARTHEST_PIXEL).all(1) & (body[:, 2] > NEAREST_DEPTH)
         faces = self._faces[is_usable[self._faces].all(1)]
-        faces = faces[_has_area(body[faces])]
+        faces = faces[_has_area(pixels[faces])]
         pixels = pixels[faces]
         size = np.array(picture.shape[1::-1])
         if not len(faces) or (pixels.max((0, 1)) < 0).any() or (pixels.min((0, 1)) >= size).any():
             return
         body[~is_usable] = 0.0  # no triangle has them, but a NaN would spread
         under = picture.astype(np.float64)
-        drawn = self._render(under, body, faces, camera, colour)
+        # OpenDR drops axes of length 1.
+        padded = np.pad(under, [(0, int(length == 1)) for length in under.shape], "edge")
+        drawn = self._render(padded, body, faces, camera, colour)[: size[1], : size[0]]
         picture[:] = np.rint(under + alpha * (drawn - under))
 
     def _render(
@@ -131,7 +133,7 @@ class OpenDRRenderer:
 
 
 def _has_area(corners: Array) -> Array:
-    """(F,) whether the corners, (F, 3, 3), span anything."""
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    has_area: Array = (across != 0).any(1)
+    """(F,) whether the corners, (F, 3, 2) pixels, span anything."""
+    (ux, uy), (vx, vy) = (corners[:, i].T - corners[:, 0].T for i in (1, 2))
+    has_area: Array = ux * vy != uy * vx
     return has_area

@@ -322,7 +322,9 @@ def _add_edge(
     ax, ay = points[a, 0] - origin[0], points[a, 1] - origin[1]
     bx, by = points[b, 0] - origin[0], points[b, 1] - origin[1]
     rows, columns = depth.shape
-    slope = (bx - ax) / (by - ay) if by > ay else 0.0
+    if ay == by:
+        return
+    slope = (bx - ax) / (by - ay)
     for row in range(int(max(ay, 0.0)), int(min(math.ceil(by), float(rows)))):
         upper, lower = max(ay, float(row)), min(by, row + 1.0)
         first, last = ax + (upper - ay) * slope, ax + (lower - ay) * slope

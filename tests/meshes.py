@@ -148,3 +148,31 @@ def opencv_depth(vertices: Array, faces: Array, camera: Camera, size: tuple[int,
         settings,
     )
     return depth
+
+
+def away_from_edges(depth: Array, step: float = 0.03) -> Array:
+    """(H, W) bool: covered pixels more than one pixel from any outline or `step` in depth.
+
+    Args:
+        depth: (H, W) metres; infinite or `_FAR` where there is no mesh.
+        step: metres.
+    """
+    known = np.minimum(depth, _FAR).astype(np.float32)
+    around = np.ones((3, 3), np.uint8)
+    spread = cv2.dilate(known, around) - cv2.erode(known, around)
+    away: Array = (spread < step) & (known < _FAR / 2)
+    return away
+
+
+def grown(mask: Array) -> Array:
+    """(H, W) bool: the mask and all pixels beside it, diagonally too."""
+    larger: Array = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return larger
+
+
+def turned(vertices: Array, degrees: float) -> Array:
+    """The mesh turned about the vertical axis through its centroid, as CONVENTIONS.md says."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    centre = vertices.mean(0)
+    moved: Array = (vertices - centre) @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) + centre
+    return moved.astype(vertices.dtype)
