@@ -30,6 +30,7 @@ from keypoints import draw_keypoints, keypoint_bounds, stroke_unit
 from labels import LabelMatcher
 from layouts import Timeline, draw_unlabelled_mark, mark_bounds
 from local_videos import LocalVideo, find_local_video, video_not_found
+from opendr_renderer import OpenDRRenderer
 from pipeline import BackgroundCalls, in_background
 from renderer import LIGHT_BLUE, Colour, FastRenderer, MeshRenderer, mesh_bounds
 from video_io import VideoFrame, VideoReader, VideoWriter
@@ -56,6 +57,8 @@ class VisualiseOptions:
         show_keypoints: whether to draw the 2D keypoints.
         mesh_colour: albedo, RGB in 0…1.
         mesh_alpha: opacity of the mesh in 0…1.
+        renderer: `fast`, or `opendr` for the released visualisation's own.
+        antialias: smooth outlines; the fast renderer alone can.
         camera_convention: see `camera.resolve_camera`.
         keypoint_units: see `camera.resolve_camera`.
         frames: every frame of the clip, or only the labelled ones.
@@ -71,6 +74,8 @@ class VisualiseOptions:
     show_keypoints: bool = True
     mesh_colour: Colour = LIGHT_BLUE
     mesh_alpha: float = 1.0
+    renderer: Literal["fast", "opendr"] = "fast"
+    antialias: bool = False
     camera_convention: Literal["auto", "inside", "outside"] = "auto"
     keypoint_units: Literal["auto", "height", "frame"] = "auto"
     frames: Literal["all", "labelled"] = "all"
@@ -240,7 +245,11 @@ def _renderer(
         return None
     path = _faces_path(pickle_path, options.faces_path)
     faces = load_faces(path, vertex_count=annotations.vertices.shape[1])
-    renderer = FastRenderer(faces)
+    renderer: MeshRenderer
+    if options.renderer == "opendr":
+        renderer = OpenDRRenderer(faces)
+    else:
+        renderer = FastRenderer(faces, options.antialias)
     report.renderer = renderer.name
     return renderer
 
