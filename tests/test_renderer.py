@@ -421,3 +421,135 @@ def test_faces_of_any_whole_number(dtype: npt.DTypeLike) -> None:
     checked = checked_faces(np.array([(0, 1, 2)], dtype))
     assert checked.dtype == np.int32
     assert checked.tolist() == [[0, 1, 2]]
+
+
+# --- Smooth outlines ---
+
+FINE = 16  # parts that each side of a pixel is divided into
+
+
+def coverage_reference(
+    vertices: Array, faces: Array, camera: Camera, size: tuple[int, int]
+) -> Array:
+    """(H, W) in 0…1: how much of each pixel the mesh covers, from a picture FINE times finer."""
+    fine = Camera(
+        camera.scale * FINE,
+        (camera.offset_x + 0.5) * FINE - 0.5,
+        (camera.offset_y + 0.5) * FINE - 0.5,
+    )
+    width, height = size
+    mask = mask_of(vertices, faces, fine, (width * FINE, height * FINE))
+    shares: Array = mask.reshape(height, FINE, width, FINE).mean((1, 3))
+    return shares
+
+
+def smooth(
+    vertices: Array, faces: Array, camera: Camera, size: tuple[int, int] = (160, 120), **look: Any
+) -> Array:
+    picture = np.full((size[1], size[0], 3), look.pop("background", GREY), np.uint8)
+    FastRenderer(faces, antialias=True).draw(picture, vertices, camera, **look)
+    return picture
+
+
+def smooth_coverage(vertices: Array, faces: Array, camera: Camera, size: tuple[int, int]) -> Array:
+    shares: Array = 1 - smooth(vertices, faces, camera, size, background=255, colour=BLACK) / 255.0
+    return shares[..., 0]
+
+
+@pytest.mark.parametrize(("size", "camera"), VIEWS, ids=VIEW_IDS)
+@pytest.mark.parametrize("seed", range(3))
+def test_smooth_outlines_agree_with_a_finer_picture(
+    size: tuple[int, int], camera: Camera, seed: int
+) -> None:
+    vertices, faces = lumpy_body(seed)
+    expected = coverage_reference(vertices, faces, camera, size)
+    differences = np.abs(smooth_coverage(vertices, faces, camera, size) - expected)
+    at_outline = (expected > 0) & (expected < 1)
+    assert differences[~at_outline].max() < 0.05
+    if at_outline.any():
+        plain = np.abs(mask_of(vertices, faces, camera, size) - expected)[at_outline]
+        # Where two parts of a body meet at its outline their shares add up, which is too much.
+        assert differences[at_outline].mean() < 0.05
+        assert differences[at_outline].mean() < plain.mean() / 4
+
+
+@pytest.mark.parametrize("size", [(160, 120), (101, 77)])
+def test_smooth_outlines_of_a_sphere_are_exact(size: tuple[int, int]) -> None:
+    """No part of a sphere overlaps another at its outline, so nothing is approximate."""
+    vertices, faces = sphere(40, 60)
+    camera = Camera(45.3, 70.2, 50.9)  # partly outside the smaller picture
+    expected = coverage_reference(vertices, faces, camera, size)
+    coverage = smooth_coverage(vertices, faces, camera, size)
+    at_outline = (expected > 0) & (expected < 1)
+    assert at_outline.sum() > 150
+    np.testing.assert_allclose(coverage, expected, rtol=0, atol=0.04)
+    assert abs((coverage - expected)[at_outline].mean()) < 0.004
+
+
+def test_what_is_thinner_than_a_pixel_is_seen() -> None:
+    vertices, faces = sphere(40, 60)
+    needle = vertices * np.array([0.004, 0.8, 0.004], np.float32)
+    camera = Camera(50.0, 80.5, 60.5)  # between two columns of pixel centres
+    assert mask_of(needle, faces, camera).sum() == 0
+    coverage = smooth_coverage(needle, faces, camera, (160, 120))
+    expected = coverage_reference(needle, faces, camera, (160, 120))
+    assert expected.sum() > 20
+    np.testing.assert_allclose(coverage.sum(), expected.sum(), rtol=0.05)
+    # It has its own colour, not that of something else.
+    picture = smooth(needle, faces, camera, background=0, colour=(0.0, 1.0, 0.0))
+    assert (picture[..., 1] > 0).sum() > 50
+    assert (picture[..., [0, 2]] == 0).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_smooth_pictures_are_plain_ones_inside_and_outside(seed: int) -> None:
+    vertices, faces = lumpy_body(seed)
+    camera, size = Camera(60.0, 80.0, 60.0), (160, 120)
+    expected = coverage_reference(vertices, faces, camera, size)
+    picture, plain = smooth(vertices, faces, camera), draw(vertices, faces, camera)
+    same = (expected == 0) | (expected == 1)
+    assert (np.abs(picture.astype(int) - plain)[same] <= 1).mean() > 0.999
+    assert np.abs(picture[expected == 0].astype(int) - GREY).max() <= 2
+    between = np.abs(picture.astype(int) - GREY) <= np.abs(plain.astype(int) - GREY) + 60
+    assert between[~same].mean() > 0.9
+
+
+def test_smooth_outlines_of_a_mesh_with_holes() -> None:
+    """Its outline is smooth too, and nothing shows through where front meets back inside it."""
+    vertices, faces = sphere(40, 60)
+    camera, size = Camera(45.3, 80.2, 60.9), (160, 120)
+    broken = vertices.copy()
+    broken[int(np.argmin(vertices[:, 2]))] = np.nan
+    cut = faces[vertices[faces][:, :, 1].mean(1) > -0.3]
+    tipped = vertices @ np.array([[1, 0, 0], [0, 0.8, 0.6], [0, -0.6, 0.8]], np.float32)
+    for mesh, triangles in ((broken, faces), (tipped, cut), (vertices, faces[:-1])):
+        expected = coverage_reference(mesh, triangles, camera, size)
+        differences = np.abs(smooth_coverage(mesh, triangles, camera, size) - expected)
+        at_outline = (expected > 0) & (expected < 1)
+        assert differences[at_outline].mean() < 0.03
+        assert differences[~at_outline].max() < 0.02
+
+
+@pytest.mark.parametrize("alpha", [0, 0.4])
+def test_smooth_outlines_of_a_translucent_mesh(alpha: float) -> None:
+    vertices, faces = lumpy_body()
+    camera = Camera(60.0, 80.0, 60.0)
+    opaque = smooth(vertices, faces, camera).astype(float)
+    picture = smooth(vertices, faces, camera, alpha=alpha)
+    np.testing.assert_allclose(picture, GREY + alpha * (opaque - GREY), rtol=0, atol=1.0)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_smooth_pictures_stay_within_their_memory(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    vertices, faces = lumpy_body(seed)
+    if seed % 2:
+        vertices[rng.random(len(vertices)) < 0.05] *= np.float32(10.0 ** rng.uniform(0, 30))
+        vertices[rng.random(len(vertices)) < 0.02] = rng.choice([np.nan, np.inf, -200.0])
+    width, height = int(rng.integers(1, 90)), int(rng.integers(1, 90))
+    scale = float(10.0 ** rng.uniform(-3, 8)) * rng.choice([-1, 1])
+    memory = np.full((3 * height, width, 3), GREY, np.uint8)
+    camera = Camera(scale, *rng.uniform(-200, 200, 2))
+    FastRenderer(faces, antialias=True).draw(memory[height : 2 * height], vertices, camera)
+    assert (memory[:height] == GREY).all()
+    assert (memory[2 * height :] == GREY).all()
