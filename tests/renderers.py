@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy.typing as npt
 import pytest
 
+from opendr_compat import load_opendr
 from opendr_renderer import OpenDRRenderer
 from renderer import FastRenderer, MeshRenderer
 
@@ -24,6 +26,15 @@ _without_opendr = pytest.mark.skipif(
 
 def antialiased(faces: npt.NDArray[Any]) -> MeshRenderer:
     return FastRenderer(faces, antialias=True)
+
+
+def hide(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes `opendr` or `chumpy` look as if it were not installed."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] in {"opendr", "chumpy"}:
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    load_opendr.cache_clear()
 
 
 needs_opendr = [_without_opendr]
