@@ -16,7 +16,9 @@ import tqdm
 from absl import flags
 
 import visualise
+from bodies import BodyOptions
 from errors import PoseKineticsError
+from faces import FACES_FILE
 from renderer import COLOURS, Colour
 
 _OK, _FAILED, _WRONG_USAGE = 0, 1, 2
@@ -81,11 +83,18 @@ def _options(values: flags.FlagValues) -> visualise.VisualiseOptions:
     faces_given = values["smpl_face_path"].present > 0
     return visualise.VisualiseOptions(
         output_dir=Path(values.output_dir),
-        video=None if values.video is None else Path(values.video),
+        video=_path(values.video),
         video_dirs=tuple(Path(folder) for folder in values.video_dir),
-        faces_path=Path(values.smpl_face_path) if faces_given else None,
+        body=BodyOptions(
+            smpl_model=_path(values.smpl_model),
+            joint_regressor=_path(values.joint_regressor),
+            vertices=values.vertices,
+            faces_path=Path(values.smpl_face_path) if faces_given else None,
+            cache_dir=_path(values.cache_dir),
+        ),
         show_mesh=values.show_mesh,
         show_keypoints=values.show_keypoints,
+        keypoint_source=values.keypoint_source,
         mesh_colour=_colour(values.mesh_colour),
         mesh_alpha=values.mesh_alpha,
         camera_convention=values.camera_convention,
@@ -94,6 +103,10 @@ def _options(values: flags.FlagValues) -> visualise.VisualiseOptions:
         outputs=frozenset(values.outputs),
         video_crf=values.video_crf,
     )
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
 
 
 def _colour(text: str) -> Colour:
@@ -125,8 +138,41 @@ def _define_flags() -> flags.FlagValues:
     )
     flags.DEFINE_string(
         "smpl_face_path",
-        visualise.FACES_FILE,
-        "The mesh's triangles; the default is looked for beside the pickle, then here.",
+        FACES_FILE,
+        "The mesh's triangles; the default is looked for beside the pickle, then here, and is "
+        "else fetched once. Not needed with --smpl_model.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "smpl_model",
+        None,
+        "A body model, .pkl or .npz; computes the mesh where the pickle has no vertices.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "vertices",
+        "auto",
+        ["auto", "file", "model"],
+        "The pickle's vertices, the model's, or the pickle's where it has them.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "joint_regressor",
+        None,
+        "custom_joint_regressor.pkl; the default is the model's own.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "keypoint_source",
+        "file",
+        ["file", "model", "both"],
+        "The pickle's 2D keypoints, joints regressed from the mesh (pale), or both.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "cache_dir",
+        None,
+        "Where fetched files are kept; the user's cache folder by default.",
         flag_values=values,
     )
     flags.DEFINE_string(

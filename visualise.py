@@ -20,13 +20,13 @@ import cv2
 import numpy.typing as npt
 
 from annotations import ClipAnnotations, read_annotations
+from bodies import BodyOptions, ClipBody, resolve_body
 from camera import ResolvedCamera, resolve_camera
 from clip_names import ClipName, parse_clip_name
 from colour import joined
-from errors import AnnotationError, OutputError, VideoReadError
-from faces import load_faces
+from errors import AnnotationError, BodyModelError, OutputError, VideoReadError
 from files import make_folder, whole_file, whole_folder
-from keypoints import draw_keypoints, keypoint_bounds, stroke_unit
+from keypoints import BY_SIDE, PALE, Palette, draw_keypoints, keypoint_bounds, stroke_unit
 from labels import LabelMatcher
 from layouts import Timeline, draw_unlabelled_mark, mark_bounds
 from local_videos import LocalVideo, find_local_video, video_not_found
@@ -37,7 +37,6 @@ from video_io import VideoFrame, VideoReader, VideoWriter
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 
-FACES_FILE = "smpl_faces.npy"
 _JPEG_QUALITY = 95
 _SHORTER_SEC = 0.5  # copies of Kinetics end a few frames early or late
 
@@ -50,10 +49,10 @@ class VisualiseOptions:
         output_dir: results go to `<output_dir>/<clip>/`.
         video: the clip's video file; None to look for it.
         video_dirs: folders to look in, recursively, after the pickle's own.
-        faces_path: (F, 3) triangles as `.npy`; None for `smpl_faces.npy` beside the pickle, else
-          in the working folder.
+        body: where the mesh comes from.
         show_mesh: whether to draw the mesh.
         show_keypoints: whether to draw the 2D keypoints.
+        keypoint_source: the file's, those regressed from the mesh, or both, the latter pale.
         mesh_colour: albedo, RGB in 0…1.
         mesh_alpha: opacity of the mesh in 0…1.
         camera_convention: see `camera.resolve_camera`.
@@ -66,9 +65,10 @@ class VisualiseOptions:
     output_dir: Path = Path("results")
     video: Path | None = None
     video_dirs: tuple[Path, ...] = ()
-    faces_path: Path | None = None
+    body: BodyOptions = dataclasses.field(default_factory=BodyOptions)
     show_mesh: bool = True
     show_keypoints: bool = True
+    keypoint_source: Literal["file", "model", "both"] = "file"
     mesh_colour: Colour = LIGHT_BLUE
     mesh_alpha: float = 1.0
     camera_convention: Literal["auto", "inside", "outside"] = "auto"
@@ -100,6 +100,7 @@ class ClipReport:
     residual_px: dict[str, float | None] = dataclasses.field(
         default_factory=lambda: {"median": None, "max": None}
     )
+    vertices_source: str | None = None
     renderer: str | None = None
     seconds: float = 0.0
     warnings: list[str] = dataclasses.field(default_factory=list)
@@ -149,7 +150,7 @@ def _visualise(
     report.video_id, report.start_sec, report.end_sec = dataclasses.astuple(clip)
     annotations = read_annotations(pickle_path)
     report.warnings += annotations.warnings
-    renderer = _renderer(annotations, pickle_path, options, report)
+    body = _resolve_body(annotations, pickle_path, options, report)
     video = _find_video(clip, pickle_path, options, report)
     make_folder(folder)
     with VideoReader(video.path, video.start_sec, video.end_sec) as reader:
@@ -158,7 +159,8 @@ def _visualise(
         duration = reader.properties.duration or clip.duration_sec
         timeline = Timeline(width, height, annotations.time, duration)
         stroke = stroke_unit(width, height)
-        painter = _Painter(annotations, resolved, renderer, timeline, stroke, options)
+        painter = _Painter(body, resolved, timeline, stroke, options)
+        report.renderer = painter.renderer_name
         matcher = LabelMatcher(annotations.time)
         expected = round(duration * reader.properties.frame_rate)
         with (
@@ -191,33 +193,38 @@ class _Painter:
 
     def __init__(
         self,
-        annotations: ClipAnnotations,
+        body: ClipBody,
         resolved: ResolvedCamera,
-        renderer: MeshRenderer | None,
         timeline: Timeline,
         stroke: float,
         options: VisualiseOptions,
     ) -> None:
-        self._vertices = annotations.vertices
         self._resolved = resolved
-        self._renderer = renderer
-        self._show_keypoints = options.show_keypoints
+        self._vertices = body.vertices if options.show_mesh else None
+        self._renderer: MeshRenderer | None = None
+        if self._vertices is not None and body.faces is not None:
+            self._renderer = FastRenderer(body.faces)
+        self._keypoints = _keypoints(body, resolved, options)
         self._colour = options.mesh_colour
         self._alpha = options.mesh_alpha
         self._stroke = stroke
         self._timeline = timeline
 
+    @property
+    def renderer_name(self) -> str | None:
+        return None if self._renderer is None else self._renderer.name
+
     def paint_body(self, frame: VideoFrame, row: int) -> None:
-        camera, keypoints = self._resolved.camera(row), self._resolved.keypoints_px[row]
-        bounds = keypoint_bounds(keypoints, self._stroke)
+        camera = self._resolved.camera(row)
+        bounds = [keypoint_bounds(points[row], self._stroke) for points, _ in self._keypoints]
         if self._vertices is not None:
-            bounds = joined(bounds, mesh_bounds(self._vertices[row], camera))
-        with frame.region(bounds) as (picture, left, top):
+            bounds.append(mesh_bounds(self._vertices[row], camera))
+        with frame.region(joined(bounds)) as (picture, left, top):
             if self._renderer is not None and self._vertices is not None:
                 camera = camera.moved(-left, -top)
                 self._renderer.draw(picture, self._vertices[row], camera, self._colour, self._alpha)
-            if self._show_keypoints:
-                draw_keypoints(picture, keypoints - (left, top), self._stroke)
+            for points, palette in self._keypoints:
+                draw_keypoints(picture, points[row] - (left, top), self._stroke, palette)
 
     def paint_time(self, frame: VideoFrame, row: int | None) -> None:
         if row is None:
@@ -227,29 +234,39 @@ class _Painter:
             self._timeline.draw(picture, float(frame.time))
 
 
-def _renderer(
+def _resolve_body(
     annotations: ClipAnnotations, pickle_path: Path, options: VisualiseOptions, report: ClipReport
-) -> MeshRenderer | None:
-    if not options.show_mesh:
-        return None
-    if annotations.vertices is None:
+) -> ClipBody:
+    if not options.show_mesh and options.keypoint_source == "file":
+        return ClipBody(None, None, None, None)
+    body = resolve_body(annotations, pickle_path.parent, options.body)
+    report.vertices_source = body.source
+    if body.vertices is None:
         report.warnings.append(
-            "no mesh: the pickle has no `vertices` (it is from the small archive); only the "
-            "keypoints are drawn"
+            "no mesh: the pickle has no `vertices` (it is from the small archive); give a body "
+            "model with --smpl_model to compute them"
         )
-        return None
-    path = _faces_path(pickle_path, options.faces_path)
-    faces = load_faces(path, vertex_count=annotations.vertices.shape[1])
-    renderer = FastRenderer(faces)
-    report.renderer = renderer.name
-    return renderer
+    return body
 
 
-def _faces_path(pickle_path: Path, given: Path | None) -> Path:
-    if given is not None:
-        return given
-    beside = pickle_path.parent / FACES_FILE
-    return beside if beside.is_file() else Path(FACES_FILE)
+def _keypoints(
+    body: ClipBody, resolved: ResolvedCamera, options: VisualiseOptions
+) -> list[tuple[Array, Palette]]:
+    """What to draw, in order: (N, 19, 2) pixels and how they are coloured."""
+    drawn: list[tuple[Array, Palette]] = []
+    if not options.show_keypoints:
+        return drawn
+    if options.keypoint_source != "file":
+        if body.joints is None:
+            raise BodyModelError(
+                f"--keypoint_source={options.keypoint_source} needs a mesh and a joint regressor: "
+                "give a model that has one with --smpl_model, or --joint_regressor"
+            )
+        palette = PALE if options.keypoint_source == "both" else BY_SIDE
+        drawn.append((resolved.project(body.joints), palette))
+    if options.keypoint_source != "model":
+        drawn.append((resolved.keypoints_px, BY_SIDE))
+    return drawn
 
 
 def _find_video(

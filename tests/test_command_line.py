@@ -18,6 +18,7 @@ from conftest import CLIP, TIMES, white_picture
 from synthetic import Sound, body, decode, write_pickle, write_video
 
 import visualise
+from bodies import BodyOptions
 from run_visualise import main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -162,7 +163,8 @@ def test_every_flag_reaches_its_option(
         *["--smpl_face_path=smpl_faces.npy", "--output_dir=o", "--outputs=frames,video"],
         *["--frames=labelled", "--camera_convention=outside", "--keypoint_units=frame"],
         *["--noshow_mesh", "--show_keypoints=false", "--mesh_alpha=0.25"],
-        *["--mesh_colour=#ff8000", "--video_crf=33"],
+        *["--mesh_colour=#ff8000", "--video_crf=33", "--smpl_model=m.pkl", "--vertices=model"],
+        *["--joint_regressor=r.pkl", "--keypoint_source=both", "--cache_dir=c"],
     )
     assert code == 0
     assert met.pop() == (
@@ -171,7 +173,14 @@ def test_every_flag_reaches_its_option(
             output_dir=Path("o"),
             video=Path("v.mp4"),
             video_dirs=(Path("d1"), Path("d2")),
-            faces_path=Path("smpl_faces.npy"),
+            body=BodyOptions(
+                smpl_model=Path("m.pkl"),
+                joint_regressor=Path("r.pkl"),
+                vertices="model",
+                faces_path=Path("smpl_faces.npy"),
+                cache_dir=Path("c"),
+            ),
+            keypoint_source="both",
             show_mesh=False,
             show_keypoints=False,
             mesh_colour=(1.0, 128 / 255, 0.0),
