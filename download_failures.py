@@ -27,6 +27,7 @@ from errors import (
 
 _LOCAL_COPY = "give a local copy with --video_dir, or draw without it: --missing_video=blank"
 _COOKIES = "give the cookies of an account that may see it: --ytdlp_args='--cookies FILE'"
+_UPDATE = "update yt-dlp: pip install -U -r requirements-youtube.txt"
 _LONGEST_QUOTE = 300
 _COMPLAINT = re.compile(r"(?:ERROR:|\bGot (?:server HTTP )?error:) *(\S.*)")
 
@@ -97,7 +98,7 @@ _RULES = (
         r"HTTP Error 4\d\d\b|sign in|requested range not satisfiable",
         DownloadRefusedError,
         "the source refuses to send the video",
-        f"update the tool: pip install -U yt-dlp; {_COOKIES}; {_LOCAL_COPY}",
+        f"{_UPDATE}; {_COOKIES}; {_LOCAL_COPY}",
     ),
     _Rule(
         r"unsupported url|is not a valid url",
@@ -107,7 +108,10 @@ _RULES = (
     ),
 )
 _OTHERWISE = _Rule(
-    "", DownloadError, "the download failed", f"update: pip install -U yt-dlp; {_LOCAL_COPY}"
+    "",
+    DownloadError,
+    "the download failed",
+    f"{_UPDATE}, and use --downloader=yt-dlp; {_LOCAL_COPY}",
 )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -160,3 +161,14 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     ):
         pass
     assert time.monotonic() - started < 5
+
+
+def test_a_full_disk_says_where(cache: ClipCache) -> None:
+    for name in (None, str(cache.folder / "work" / "x")):
+        with (
+            pytest.raises(OutputError, match=r"cache: cannot be written: No space .*--cache_dir"),
+            cache.lock(CLIP),
+            cache.work_folder(CLIP),
+        ):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
+    assert list((cache.folder / "work").iterdir()) == []

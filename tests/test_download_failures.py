@@ -106,7 +106,10 @@ def test_what_youtube_answers(line: str, kind: type[DownloadError], remedy: str)
     ],
 )
 def test_what_servers_answer(line: str, kind: type[DownloadError]) -> None:
-    assert type(failure(CLIP, "youtube-dl", [_GENERIC + line])) is kind
+    error = failure(CLIP, "youtube-dl", [_GENERIC + line])
+    assert type(error) is kind
+    if kind in {DownloadError, DownloadRefusedError}:
+        assert "pip install -U -r requirements-youtube.txt" in str(error)
 
 
 @pytest.mark.parametrize(
