@@ -37,14 +37,16 @@ class BodyOptions:
         vertices: the pickle's, the model's, or the pickle's where it has them.
         faces_path: (F, 3) triangles as `.npy`; None for the model's, else `smpl_faces.npy` beside
           the pickle, in the working folder, or fetched once into `cache_dir`.
-        cache_dir: None for the user's cache folder.
+        cache_dir: where fetched faces are kept.
     """
 
     smpl_model: Path | None = None
     joint_regressor: Path | None = None
     vertices: Literal["auto", "file", "model"] = "auto"
     faces_path: Path | None = None
-    cache_dir: Path | None = None
+    cache_dir: Path = dataclasses.field(
+        default_factory=lambda: platformdirs.user_cache_path("temporal-3d-pose-kinetics")
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,8 +129,7 @@ def _faces(
             f"{FACES_FILE}: not found, and the mesh has {vertex_count} vertices, which is not "
             f"SMPL's {SMPL_VERTEX_COUNT}: give its faces with --smpl_face_path"
         )
-    folder = options.cache_dir or platformdirs.user_cache_path("temporal-3d-pose-kinetics")
-    return load_faces(fetch_faces(folder, FACES_URL), vertex_count)
+    return load_faces(fetch_faces(options.cache_dir, FACES_URL), vertex_count)
 
 
 # A batch draws many clips with one model; reading it takes longer than drawing a clip.

@@ -13,6 +13,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,15 +25,24 @@ from bodies import BodyOptions, ClipBody, resolve_body
 from camera import ResolvedCamera, resolve_camera
 from clip_names import ClipName, parse_clip_name
 from colour import joined
-from errors import AnnotationError, BodyModelError, OutputError, VideoReadError
+from downloaders import DownloadOptions
+from errors import (
+    AnnotationError,
+    BodyModelError,
+    DownloadError,
+    OutputError,
+    VideoNotFoundError,
+    VideoReadError,
+)
 from files import make_folder, whole_file, whole_folder
 from keypoints import BY_SIDE, PALE, Palette, draw_keypoints, keypoint_bounds, stroke_unit
+from kinetics_download import get_video
 from labels import LabelMatcher
 from layouts import Timeline, draw_unlabelled_mark, mark_bounds
-from local_videos import LocalVideo, find_local_video, video_not_found
+from local_videos import LocalVideo
 from pipeline import BackgroundCalls, in_background
 from renderer import LIGHT_BLUE, Colour, FastRenderer, MeshRenderer, mesh_bounds
-from video_io import VideoFrame, VideoReader, VideoWriter
+from video_io import BlankVideo, VideoFrame, VideoReader, VideoWriter
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -49,6 +59,9 @@ class VisualiseOptions:
         output_dir: results go to `<output_dir>/<clip>/`.
         video: the clip's video file; None to look for it.
         video_dirs: folders to look in, recursively, after the pickle's own.
+        download: how a clip that is in none of these is fetched.
+        missing_video: whether a clip without a video fails or is drawn on a plain background.
+        blank_size: columns, rows and frames per second of that background.
         body: where the mesh comes from.
         show_mesh: whether to draw the mesh.
         show_keypoints: whether to draw the 2D keypoints.
@@ -65,6 +78,9 @@ class VisualiseOptions:
     output_dir: Path = Path("results")
     video: Path | None = None
     video_dirs: tuple[Path, ...] = ()
+    download: DownloadOptions = dataclasses.field(default_factory=DownloadOptions)
+    missing_video: Literal["fail", "blank"] = "fail"
+    blank_size: tuple[int, int, Fraction] = (640, 360, Fraction(25))
     body: BodyOptions = dataclasses.field(default_factory=BodyOptions)
     show_mesh: bool = True
     show_keypoints: bool = True
@@ -151,9 +167,8 @@ def _visualise(
     annotations = read_annotations(pickle_path)
     report.warnings += annotations.warnings
     body = _resolve_body(annotations, pickle_path, options, report)
-    video = _find_video(clip, pickle_path, options, report)
     make_folder(folder)
-    with VideoReader(video.path, video.start_sec, video.end_sec) as reader:
+    with _open_video(clip, pickle_path, options, report) as reader:
         resolved = _resolve_camera(annotations, reader, options, report)
         width, height = reader.properties.width, reader.properties.height
         duration = reader.properties.duration or clip.duration_sec
@@ -269,27 +284,33 @@ def _keypoints(
     return drawn
 
 
-def _find_video(
+def _open_video(
     clip: ClipName, pickle_path: Path, options: VisualiseOptions, report: ClipReport
-) -> LocalVideo:
-    if options.video is not None:
-        is_whole = options.video.stem == clip.video_id
-        start, end = (clip.start_sec, clip.end_sec) if is_whole else (None, None)
-        video = LocalVideo(options.video, start, end, "--video")
-    else:
-        search = find_local_video(clip, pickle_path.parent, options.video_dirs)
-        report.warnings += search.warnings
-        if search.video is None:
-            raise video_not_found(clip, search)
-        video = search.video
-    report.video_source = str(video.path)
-    report.warnings += video.warnings
-    return video
+) -> VideoReader | BlankVideo:
+    try:
+        video = _find_video(clip, pickle_path, options)
+        report.video_source = str(video.path)
+        report.warnings += video.warnings
+        return VideoReader(video.path, video.start_sec, video.end_sec)
+    except (DownloadError, VideoNotFoundError, VideoReadError) as error:
+        if options.missing_video == "fail":
+            raise
+        report.warnings.append(f"drawn on a plain background: {error}")
+        width, height, rate = options.blank_size
+        return BlankVideo(width, height, rate, clip.duration_sec, f"No video. {error}")
+
+
+def _find_video(clip: ClipName, pickle_path: Path, options: VisualiseOptions) -> LocalVideo:
+    if options.video is None:
+        return get_video(clip, pickle_path.parent, options.video_dirs, options.download)
+    is_whole = options.video.stem == clip.video_id
+    start, end = (clip.start_sec, clip.end_sec) if is_whole else (None, None)
+    return LocalVideo(options.video, start, end, "--video")
 
 
 def _resolve_camera(
     annotations: ClipAnnotations,
-    reader: VideoReader,
+    reader: VideoReader | BlankVideo,
     options: VisualiseOptions,
     report: ClipReport,
 ) -> ResolvedCamera:
@@ -316,7 +337,7 @@ def _resolve_camera(
 
 @contextlib.contextmanager
 def _outputs(
-    folder: Path, reader: VideoReader, options: VisualiseOptions
+    folder: Path, reader: VideoReader | BlankVideo, options: VisualiseOptions
 ) -> Iterator[tuple[Callable[[VideoFrame], None], Callable[[VideoFrame, int], None]]]:
     """Functions that write a frame of the video and a JPEG, or do nothing where not wanted."""
     with contextlib.ExitStack() as stack:
@@ -345,7 +366,7 @@ def _write_jpeg(path: Path, picture: Array) -> None:
     path.write_bytes(data.tobytes())
 
 
-def _check_frames(report: ClipReport, reader: VideoReader) -> None:
+def _check_frames(report: ClipReport, reader: VideoReader | BlankVideo) -> None:
     if report.frames_total == 0:
         raise VideoReadError(
             f"{reader.path}: holds no frame between {report.start_sec} s and {report.end_sec} s; "

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from synthetic import Sound, body, decode, write_pickle, write_video
 
 import visualise
 from bodies import BodyOptions
+from downloaders import DownloadOptions
 from run_visualise import main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -165,6 +167,9 @@ def test_every_flag_reaches_its_option(
         *["--noshow_mesh", "--show_keypoints=false", "--mesh_alpha=0.25"],
         *["--mesh_colour=#ff8000", "--video_crf=33", "--smpl_model=m.pkl", "--vertices=model"],
         *["--joint_regressor=r.pkl", "--keypoint_source=both", "--cache_dir=c"],
+        *["--downloader=youtube-dl", "--url_base=http://127.0.0.1/", "--retry_failed"],
+        *["--ytdlp_args=--limit-rate 2M", "--missing_video=blank"],
+        *["--blank_size=320x200@30000/1001"],
     )
     assert code == 0
     assert met.pop() == (
@@ -178,9 +183,18 @@ def test_every_flag_reaches_its_option(
                 joint_regressor=Path("r.pkl"),
                 vertices="model",
                 faces_path=Path("smpl_faces.npy"),
-                cache_dir=Path("c"),
+                cache_dir=Path("c").absolute(),
             ),
             keypoint_source="both",
+            download=DownloadOptions(
+                downloader="youtube-dl",
+                cache_dir=Path("c").absolute(),
+                url_base="http://127.0.0.1/",
+                ytdlp_args=("--limit-rate", "2M"),
+                retry_failed=True,
+            ),
+            missing_video="blank",
+            blank_size=(320, 200, Fraction(30000, 1001)),
             show_mesh=False,
             show_keypoints=False,
             mesh_colour=(1.0, 128 / 255, 0.0),
@@ -407,7 +421,7 @@ def test_faces_past_the_vertices(run: Run, make_clip: MakeClip, tmp_path: Path) 
 def test_no_video(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
     path = make_clip()
     path.with_suffix(".mp4").unlink()
-    ran = run("--filename", path, f"--video_dir={tmp_path / 'kinetics'}")
+    ran = run("--filename", path, f"--video_dir={tmp_path / 'kinetics'}", "--downloader=none")
     places = (path.parent, tmp_path / "kinetics", "--video_dir")
     assert_fails(ran, tmp_path, "VideoNotFoundError", *places)
 
@@ -416,7 +430,8 @@ def test_an_empty_video(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
     path = make_clip()
     video = path.with_suffix(".mp4")
     video.write_bytes(b"")
-    assert_fails(run("--filename", path), tmp_path, "VideoNotFoundError", video, "empty")
+    ran = run("--filename", path, "--downloader=none")
+    assert_fails(ran, tmp_path, "VideoNotFoundError", video, "empty")
     ran = run("--filename", path, "--video", video)
     assert_fails(ran, tmp_path, "VideoReadError", video, "empty")
 
