@@ -103,6 +103,16 @@ class ResolvedCamera:
         scale, offset_x, offset_y = (float(value) for value in self.cameras_px[row])
         return WeakPerspectiveCamera(scale, offset_x, offset_y)
 
+    def project(self, joints: Array) -> Array:
+        """(N, J, 3) joints in metres to (N, J, 2) pixels, as `2d_keypoints` are defined.
+
+        Unlike the mesh, which is drawn nearly orthographically, keypoints ignore depth.
+        """
+        pixels: Array = (
+            joints[..., :2] * self.cameras_px[:, None, :1] + self.cameras_px[:, None, 1:]
+        )
+        return pixels
+
     @property
     def residual_px_median(self) -> float | None:
         """Median over all joints of all frames; None where no joint can be compared."""

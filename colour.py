@@ -10,6 +10,7 @@ it exactly as it was. Covered by tests/test_colour.py.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numba
@@ -57,14 +58,12 @@ def box_around(bounds: Bounds, width: int, height: int) -> Box:
     )
 
 
-def joined(first: Bounds, second: Bounds) -> Bounds:
-    """What holds both."""
-    return (
-        min(first[0], second[0]),
-        min(first[1], second[1]),
-        max(first[2], second[2]),
-        max(first[3], second[3]),
-    )
+def joined(parts: Sequence[Bounds]) -> Bounds:
+    """What holds them all; of no extent where there are none."""
+    if not parts:
+        return 0.0, 0.0, 0.0, 0.0
+    lefts, tops, rights, bottoms = zip(*parts, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 def colour_matrix(matrix: int, colour_range: int, height: int) -> Array:

@@ -46,6 +46,54 @@ class VideoTruncatedError(VideoReadError):
     """A video that ends before its own header says that it does."""
 
 
+class OptionError(PoseKineticsError, ValueError):
+    """An option with a value that it cannot have."""
+
+
+class DownloadError(PoseKineticsError, OSError):
+    """A clip that could not be downloaded; of no kind below, so asking again may help."""
+
+
+class DownloadInterruptedError(DownloadError):
+    """What may pass: no answer in time, a broken connection, HTTP 429 and 5xx. It was retried."""
+
+
+class DownloadRefusedError(DownloadError):
+    """The source does not answer this machine or account: HTTP 401 and 403, a test for robots."""
+
+
+class NotAVideoError(DownloadError):
+    """The source answered with something else, such as a web page."""
+
+
+class VideoUnavailableError(DownloadError):
+    """Base of what will not pass by itself. It is remembered, so that a batch asks once."""
+
+
+class VideoRemovedError(VideoUnavailableError):
+    """The video or its account is gone: deleted, made unavailable, HTTP 404 and 410."""
+
+
+class VideoPrivateError(VideoUnavailableError):
+    """The video is for chosen accounts only."""
+
+
+class VideoBlockedInCountryError(VideoUnavailableError):
+    """The video is not shown in the country that this machine asks from."""
+
+
+class VideoAgeRestrictedError(VideoUnavailableError):
+    """The video is shown only to accounts of full age."""
+
+
+class VideoCopyrightError(VideoUnavailableError):
+    """The video was taken down or blocked for copyright."""
+
+
+class ClipOutsideVideoError(VideoUnavailableError):
+    """The video ends before the clip starts."""
+
+
 class OutputError(PoseKineticsError, OSError):
     """A result that could not be written: no permission, no space, no such folder."""
 

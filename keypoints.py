@@ -7,7 +7,7 @@ Covered by tests/test_keypoints.py.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -51,6 +51,14 @@ _FRACTION_BITS = 4  # OpenCV draws at sixteenths of a pixel
 _SUBPIXELS = 16
 
 
+Palette = Literal["by side", "pale"]
+BY_SIDE: Palette = "by side"
+PALE: Palette = "pale"
+"""One light colour for all: joints that are shown for comparison."""
+
+_PALE_COLOUR = (235, 235, 245)
+
+
 def side_colour(joint: int) -> tuple[int, int, int]:
     """RGB of a joint and of the limb that begins at it: left, right or centre."""
     name = JOINT_NAMES[joint]
@@ -75,7 +83,12 @@ def keypoint_bounds(keypoints_px: Array, stroke: float) -> Bounds:
     return left, top, right, bottom
 
 
-def draw_keypoints(picture: Array, keypoints_px: Array, stroke: float | None = None) -> None:
+def draw_keypoints(
+    picture: Array,
+    keypoints_px: Array,
+    stroke: float | None = None,
+    palette: Palette = BY_SIDE,
+) -> None:
     """Draws limbs and joints, anti-aliased, into `picture`.
 
     Joints outside the picture or not finite are left out, and so are limbs that end at one.
@@ -84,6 +97,7 @@ def draw_keypoints(picture: Array, keypoints_px: Array, stroke: float | None = N
         picture: (H, W, 3) uint8 RGB, C-contiguous.
         keypoints_px: (19, 2) columns and rows in pixels; integers are pixel centres.
         stroke: see `stroke_unit`; that of `picture` where it is not given.
+        palette: left, right and centre told apart, or all pale.
     """
     height, width = picture.shape[:2]
     shown = _inside(keypoints_px, width, height)
@@ -94,14 +108,20 @@ def draw_keypoints(picture: Array, keypoints_px: Array, stroke: float | None = N
     for child, parent in LIMBS:
         if shown[child] and shown[parent]:
             ends = (points[child].tolist(), points[parent].tolist())
-            cv2.line(picture, *ends, side_colour(child), limb_width, cv2.LINE_AA, _FRACTION_BITS)
+            cv2.line(
+                picture, *ends, _colour(child, palette), limb_width, cv2.LINE_AA, _FRACTION_BITS
+            )
     rim, dot = _fixed(_rim(unit)), _fixed(max(1.3, 2.6 * unit))
     for joint in np.flatnonzero(shown).tolist():
         centre = points[joint].tolist()
         cv2.circle(picture, centre, rim, (20, 20, 20), cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
         cv2.circle(
-            picture, centre, dot, side_colour(joint), cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS
+            picture, centre, dot, _colour(joint, palette), cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS
         )
+
+
+def _colour(joint: int, palette: Palette) -> tuple[int, int, int]:
+    return _PALE_COLOUR if palette == PALE else side_colour(joint)
 
 
 def _rim(stroke: float) -> float:

@@ -129,10 +129,15 @@ class FastRenderer:
 
 
 def mesh_bounds(vertices: Array, camera: WeakPerspectiveCamera) -> Bounds:
-    """The pixels that a mesh can cover; of no extent where none of its vertices is finite."""
+    """The pixels that a mesh can cover; of no extent where none of its vertices is finite.
+
+    OpenDR's lines reach up to a pixel past the mesh, whoever draws has room for them.
+    """
     view = (camera.scale, camera.offset_x, camera.offset_y)
     left, top, right, bottom = _project(np.ascontiguousarray(vertices, np.float32), view)[2]
-    return (left, top, right, bottom) if left <= right else (0.0, 0.0, 0.0, 0.0)
+    if not left <= right:
+        return (0.0, 0.0, 0.0, 0.0)
+    return (left - 1, top - 1, right + 1, bottom + 1)
 
 
 def checked_faces(faces: Array) -> Array:

@@ -8,15 +8,21 @@ tests/test_command_line.py.
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
+from fractions import Fraction
 from pathlib import Path
 
 import tqdm
 from absl import flags
 
 import visualise
-from errors import PoseKineticsError
+from bodies import BodyOptions
+from downloaders import DownloadOptions
+from errors import OptionError, PoseKineticsError
+from faces import FACES_FILE
+from kinetics_download import define_download_flags, download_options
 from renderer import COLOURS, Colour
 
 _OK, _FAILED, _WRONG_USAGE = 0, 1, 2
@@ -79,13 +85,24 @@ def _one_line(text: str) -> str:
 
 def _options(values: flags.FlagValues) -> visualise.VisualiseOptions:
     faces_given = values["smpl_face_path"].present > 0
+    download = _download_options(values)
     return visualise.VisualiseOptions(
         output_dir=Path(values.output_dir),
-        video=None if values.video is None else Path(values.video),
+        video=_path(values.video),
         video_dirs=tuple(Path(folder) for folder in values.video_dir),
-        faces_path=Path(values.smpl_face_path) if faces_given else None,
+        download=download,
+        missing_video=values.missing_video,
+        blank_size=_blank_size(values.blank_size),
+        body=BodyOptions(
+            smpl_model=_path(values.smpl_model),
+            joint_regressor=_path(values.joint_regressor),
+            vertices=values.vertices,
+            faces_path=Path(values.smpl_face_path) if faces_given else None,
+            cache_dir=download.cache_dir,
+        ),
         show_mesh=values.show_mesh,
         show_keypoints=values.show_keypoints,
+        keypoint_source=values.keypoint_source,
         mesh_colour=_colour(values.mesh_colour),
         mesh_alpha=values.mesh_alpha,
         renderer=values.renderer,
@@ -96,6 +113,25 @@ def _options(values: flags.FlagValues) -> visualise.VisualiseOptions:
         outputs=frozenset(values.outputs),
         video_crf=values.video_crf,
     )
+
+
+def _download_options(values: flags.FlagValues) -> DownloadOptions:
+    try:
+        return download_options(values)
+    except OptionError as error:
+        raise flags.Error(str(error)) from error
+
+
+def _blank_size(text: str) -> tuple[int, int, Fraction]:
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})(?:@(\d{1,6})(?:/(\d{1,6}))?)?", text)
+    width, height, rate, divisor = (int(part or 0) for part in match.groups()) if match else [0] * 4
+    if width < 2 or height < 2 or (match and match[3] and not rate) or (match and match[4] == "0"):
+        raise flags.Error(f"--blank_size={text}: expected such as 640x360 or 640x360@30000/1001")
+    return width, height, Fraction(rate or 25, divisor or 1)
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
 
 
 def _colour(text: str) -> Colour:
@@ -127,8 +163,49 @@ def _define_flags() -> flags.FlagValues:
     )
     flags.DEFINE_string(
         "smpl_face_path",
-        visualise.FACES_FILE,
-        "The mesh's triangles; the default is looked for beside the pickle, then here.",
+        FACES_FILE,
+        "The mesh's triangles; the default is looked for beside the pickle, then here, and is "
+        "else fetched once. Not needed with --smpl_model.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "smpl_model",
+        None,
+        "A body model, .pkl or .npz; computes the mesh where the pickle has no vertices.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "vertices",
+        "auto",
+        ["auto", "file", "model"],
+        "The pickle's vertices, the model's, or the pickle's where it has them.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "joint_regressor",
+        None,
+        "custom_joint_regressor.pkl; the default is the model's own.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "keypoint_source",
+        "file",
+        ["file", "model", "both"],
+        "The pickle's 2D keypoints, joints regressed from the mesh (pale), or both.",
+        flag_values=values,
+    )
+    define_download_flags(values)
+    flags.DEFINE_enum(
+        "missing_video",
+        "fail",
+        ["fail", "blank"],
+        "blank draws on a plain background where there is no video.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "blank_size",
+        "640x360@25",
+        "Columns, rows and frames per second of that background.",
         flag_values=values,
     )
     flags.DEFINE_string(

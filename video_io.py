@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import textwrap
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +22,7 @@ from types import TracebackType
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 from av.video.frame import PictureType
@@ -40,6 +42,8 @@ _AAC_RATES = frozenset(
 _AAC_RATE_ELSE = 48000
 _MISSING_TAIL_SEC = 0.5  # headers round their durations; more than this is missing content
 _X264_PRESET = "veryfast"
+_BLANK_GREY = 222
+_REASON_LINES = 4
 
 # ISO/IEC 23091-2 numbers, as FFmpeg uses them.
 _MATRIX_RGB, _MATRIX_BT709, _MATRIX_UNKNOWN = 0, 1, 2
@@ -52,7 +56,7 @@ class VideoProperties:
     """What a writer needs to know of the clip that it writes anew.
 
     Attributes:
-        path: the file it comes from, whose audio is copied.
+        path: the file it comes from, whose audio is copied; None where there is no file.
         width: columns of the upright picture.
         height: rows of the upright picture.
         frame_rate: average frames per second, exact.
@@ -66,7 +70,7 @@ class VideoProperties:
         sample_aspect_ratio: width over height of one pixel; None where unknown.
     """
 
-    path: Path
+    path: Path | None
     width: int
     height: int
     frame_rate: Fraction
@@ -329,6 +333,82 @@ class VideoReader:
             )
 
 
+class BlankVideo:
+    """A plain background where a clip's video is missing, with the reason written into it.
+
+    It is read like a `VideoReader`.
+    """
+
+    undecodable_packets = 0
+
+    def __init__(
+        self, width: int, height: int, frame_rate: Fraction, duration: float, reason: str
+    ) -> None:
+        """Paints the background.
+
+        Args:
+            width: columns.
+            height: rows.
+            frame_rate: frames per second.
+            duration: seconds.
+            reason: why there is no video.
+        """
+        self._count = math.ceil(duration * frame_rate)
+        self._picture = _blank_picture(width, height, reason)
+        self.path = Path("(no video)")
+        self.properties = VideoProperties(
+            path=None,
+            width=width,
+            height=height,
+            frame_rate=frame_rate,
+            time_base=1 / frame_rate,
+            duration=duration,
+            start_sec=Fraction(0),
+            end_sec=None,
+            origin=Fraction(0),
+            colour=(_MATRIX_BT709, _LIMITED_RANGE, _MATRIX_BT709, _MATRIX_BT709),
+            sample_aspect_ratio=None,
+        )
+
+    def __enter__(self) -> BlankVideo:
+        """Returns itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def frames(self) -> Iterator[VideoFrame]:
+        """Yields the background for every frame."""
+        size = self.properties.width, self.properties.height
+        matrix = colour_matrix(_MATRIX_BT709, _LIMITED_RANGE, size[1])
+        for number in range(self._count):
+            painted = av.VideoFrame.from_ndarray(self._picture, "rgb24")
+            image = painted.reformat(format="yuv420p", dst_colorspace=_MATRIX_BT709)
+            yield VideoFrame(image, size, matrix, number * self.properties.time_base, number)
+
+
+def _blank_picture(width: int, height: int, reason: str) -> Array:
+    even_width, even_height = _even(width, height)
+    picture = np.full((even_height, even_width, 3), _BLANK_GREY, np.uint8)
+    scale = max(0.3, min(width, height) / 900)
+    columns = max(16, int(width / (21 * scale)))
+    for row, line in enumerate(textwrap.wrap(reason, columns)[:_REASON_LINES]):
+        base = int((row + 1) * 30 * scale) + 4
+        place = (int(10 * scale) + 4, base)
+        ascii_line = line.encode("ascii", "replace").decode()
+        cv2.putText(
+            picture,
+            ascii_line,
+            place,
+            cv2.FONT_HERSHEY_SIMPLEX,
+            scale,
+            (95, 95, 95),
+            1,
+            cv2.LINE_AA,
+        )
+    return picture
+
+
 class VideoWriter:
     """Writes H.264 (yuv420p, mp4, faststart) with the times and the audio of the clip."""
 
@@ -430,9 +510,12 @@ class _AudioCopy:
     def __init__(self, source: VideoProperties, output: av.container.OutputContainer) -> None:
         self._output = output
         self._source = source
-        self._container = _open(source.path)
         self._packets: Iterator[Any] = iter(())
         self._pending: Any = None
+        if source.path is None:
+            return
+        self._path = source.path
+        self._container = _open(source.path)
         for stream in self._container.streams.audio[:1]:
             if _can_be_decoded(stream):
                 self._open(stream)
@@ -462,7 +545,8 @@ class _AudioCopy:
             self._pending = None
 
     def close(self) -> None:
-        self._container.close()
+        if self._source.path is not None:
+            self._container.close()
 
     def _source_packets(self, stream: av.AudioStream) -> Iterator[av.Packet[av.AudioStream]]:
         """The packets that overlap the clip, with their times counted from the origin."""
@@ -486,7 +570,7 @@ class _AudioCopy:
             yield packet
 
     def _demuxed(self, stream: av.AudioStream) -> Iterator[av.Packet[av.AudioStream]]:
-        with _reading(self._source.path):  # what cannot be read is not the output's fault
+        with _reading(self._path):  # what cannot be read is not the output's fault
             yield from self._container.demux(stream)
 
     def _copied(self, stream: av.AudioStream, copy: av.AudioStream) -> Iterator[Any]:

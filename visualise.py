@@ -13,6 +13,7 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,25 +21,33 @@ import cv2
 import numpy.typing as npt
 
 from annotations import ClipAnnotations, read_annotations
+from bodies import BodyOptions, ClipBody, resolve_body
 from camera import ResolvedCamera, resolve_camera
 from clip_names import ClipName, parse_clip_name
 from colour import joined
-from errors import AnnotationError, OutputError, VideoReadError
-from faces import load_faces
+from downloaders import DownloadOptions
+from errors import (
+    AnnotationError,
+    BodyModelError,
+    DownloadError,
+    OutputError,
+    VideoNotFoundError,
+    VideoReadError,
+)
 from files import make_folder, whole_file, whole_folder
-from keypoints import draw_keypoints, keypoint_bounds, stroke_unit
+from keypoints import BY_SIDE, PALE, Palette, draw_keypoints, keypoint_bounds, stroke_unit
+from kinetics_download import get_video
 from labels import LabelMatcher
 from layouts import Timeline, draw_unlabelled_mark, mark_bounds
-from local_videos import LocalVideo, find_local_video, video_not_found
+from local_videos import LocalVideo
 from opendr_renderer import OpenDRRenderer
 from pipeline import BackgroundCalls, in_background
 from renderer import LIGHT_BLUE, Colour, FastRenderer, MeshRenderer, mesh_bounds
-from video_io import VideoFrame, VideoReader, VideoWriter
+from video_io import BlankVideo, VideoFrame, VideoReader, VideoWriter
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 
-FACES_FILE = "smpl_faces.npy"
 _JPEG_QUALITY = 95
 _SHORTER_SEC = 0.5  # copies of Kinetics end a few frames early or late
 
@@ -51,10 +60,13 @@ class VisualiseOptions:
         output_dir: results go to `<output_dir>/<clip>/`.
         video: the clip's video file; None to look for it.
         video_dirs: folders to look in, recursively, after the pickle's own.
-        faces_path: (F, 3) triangles as `.npy`; None for `smpl_faces.npy` beside the pickle, else
-          in the working folder.
+        download: how a clip that is in none of these is fetched.
+        missing_video: whether a clip without a video fails or is drawn on a plain background.
+        blank_size: columns, rows and frames per second of that background.
+        body: where the mesh comes from.
         show_mesh: whether to draw the mesh.
         show_keypoints: whether to draw the 2D keypoints.
+        keypoint_source: the file's, those regressed from the mesh, or both, the latter pale.
         mesh_colour: albedo, RGB in 0…1.
         mesh_alpha: opacity of the mesh in 0…1.
         renderer: `fast`, or `opendr` for the released visualisation's own.
@@ -69,9 +81,13 @@ class VisualiseOptions:
     output_dir: Path = Path("results")
     video: Path | None = None
     video_dirs: tuple[Path, ...] = ()
-    faces_path: Path | None = None
+    download: DownloadOptions = dataclasses.field(default_factory=DownloadOptions)
+    missing_video: Literal["fail", "blank"] = "fail"
+    blank_size: tuple[int, int, Fraction] = (640, 360, Fraction(25))
+    body: BodyOptions = dataclasses.field(default_factory=BodyOptions)
     show_mesh: bool = True
     show_keypoints: bool = True
+    keypoint_source: Literal["file", "model", "both"] = "file"
     mesh_colour: Colour = LIGHT_BLUE
     mesh_alpha: float = 1.0
     renderer: Literal["fast", "opendr"] = "fast"
@@ -105,6 +121,7 @@ class ClipReport:
     residual_px: dict[str, float | None] = dataclasses.field(
         default_factory=lambda: {"median": None, "max": None}
     )
+    vertices_source: str | None = None
     renderer: str | None = None
     seconds: float = 0.0
     warnings: list[str] = dataclasses.field(default_factory=list)
@@ -154,16 +171,16 @@ def _visualise(
     report.video_id, report.start_sec, report.end_sec = dataclasses.astuple(clip)
     annotations = read_annotations(pickle_path)
     report.warnings += annotations.warnings
-    renderer = _renderer(annotations, pickle_path, options, report)
-    video = _find_video(clip, pickle_path, options, report)
+    body = _resolve_body(annotations, pickle_path, options, report)
     make_folder(folder)
-    with VideoReader(video.path, video.start_sec, video.end_sec) as reader:
+    with _open_video(clip, pickle_path, options, report) as reader:
         resolved = _resolve_camera(annotations, reader, options, report)
         width, height = reader.properties.width, reader.properties.height
         duration = reader.properties.duration or clip.duration_sec
         timeline = Timeline(width, height, annotations.time, duration)
         stroke = stroke_unit(width, height)
-        painter = _Painter(annotations, resolved, renderer, timeline, stroke, options)
+        painter = _Painter(body, resolved, timeline, stroke, options)
+        report.renderer = painter.renderer_name
         matcher = LabelMatcher(annotations.time)
         expected = round(duration * reader.properties.frame_rate)
         with (
@@ -196,33 +213,38 @@ class _Painter:
 
     def __init__(
         self,
-        annotations: ClipAnnotations,
+        body: ClipBody,
         resolved: ResolvedCamera,
-        renderer: MeshRenderer | None,
         timeline: Timeline,
         stroke: float,
         options: VisualiseOptions,
     ) -> None:
-        self._vertices = annotations.vertices
         self._resolved = resolved
-        self._renderer = renderer
-        self._show_keypoints = options.show_keypoints
+        self._vertices = body.vertices if options.show_mesh else None
+        self._renderer: MeshRenderer | None = None
+        if self._vertices is not None and body.faces is not None:
+            self._renderer = _make_renderer(body.faces, options)
+        self._keypoints = _keypoints(body, resolved, options)
         self._colour = options.mesh_colour
         self._alpha = options.mesh_alpha
         self._stroke = stroke
         self._timeline = timeline
 
+    @property
+    def renderer_name(self) -> str | None:
+        return None if self._renderer is None else self._renderer.name
+
     def paint_body(self, frame: VideoFrame, row: int) -> None:
-        camera, keypoints = self._resolved.camera(row), self._resolved.keypoints_px[row]
-        bounds = keypoint_bounds(keypoints, self._stroke)
+        camera = self._resolved.camera(row)
+        bounds = [keypoint_bounds(points[row], self._stroke) for points, _ in self._keypoints]
         if self._vertices is not None:
-            bounds = joined(bounds, mesh_bounds(self._vertices[row], camera))
-        with frame.region(bounds) as (picture, left, top):
+            bounds.append(mesh_bounds(self._vertices[row], camera))
+        with frame.region(joined(bounds)) as (picture, left, top):
             if self._renderer is not None and self._vertices is not None:
                 camera = camera.moved(-left, -top)
                 self._renderer.draw(picture, self._vertices[row], camera, self._colour, self._alpha)
-            if self._show_keypoints:
-                draw_keypoints(picture, keypoints - (left, top), self._stroke)
+            for points, palette in self._keypoints:
+                draw_keypoints(picture, points[row] - (left, top), self._stroke, palette)
 
     def paint_time(self, frame: VideoFrame, row: int | None) -> None:
         if row is None:
@@ -232,56 +254,74 @@ class _Painter:
             self._timeline.draw(picture, float(frame.time))
 
 
-def _renderer(
-    annotations: ClipAnnotations, pickle_path: Path, options: VisualiseOptions, report: ClipReport
-) -> MeshRenderer | None:
-    if not options.show_mesh:
-        return None
-    if annotations.vertices is None:
-        report.warnings.append(
-            "no mesh: the pickle has no `vertices` (it is from the small archive); only the "
-            "keypoints are drawn"
-        )
-        return None
-    path = _faces_path(pickle_path, options.faces_path)
-    faces = load_faces(path, vertex_count=annotations.vertices.shape[1])
-    renderer: MeshRenderer
+def _make_renderer(faces: Array, options: VisualiseOptions) -> MeshRenderer:
     if options.renderer == "opendr":
-        renderer = OpenDRRenderer(faces)
-    else:
-        renderer = FastRenderer(faces, options.antialias)
-    report.renderer = renderer.name
-    return renderer
+        return OpenDRRenderer(faces)
+    return FastRenderer(faces, options.antialias)
 
 
-def _faces_path(pickle_path: Path, given: Path | None) -> Path:
-    if given is not None:
-        return given
-    beside = pickle_path.parent / FACES_FILE
-    return beside if beside.is_file() else Path(FACES_FILE)
+def _resolve_body(
+    annotations: ClipAnnotations, pickle_path: Path, options: VisualiseOptions, report: ClipReport
+) -> ClipBody:
+    if not options.show_mesh and options.keypoint_source == "file":
+        return ClipBody(None, None, None, None)
+    body = resolve_body(annotations, pickle_path.parent, options.body)
+    report.vertices_source = body.source
+    if body.vertices is None:
+        report.warnings.append(
+            "no mesh: the pickle has no `vertices` (it is from the small archive); give a body "
+            "model with --smpl_model to compute them"
+        )
+    return body
 
 
-def _find_video(
+def _keypoints(
+    body: ClipBody, resolved: ResolvedCamera, options: VisualiseOptions
+) -> list[tuple[Array, Palette]]:
+    """What to draw, in order: (N, 19, 2) pixels and how they are coloured."""
+    drawn: list[tuple[Array, Palette]] = []
+    if not options.show_keypoints:
+        return drawn
+    if options.keypoint_source != "file":
+        if body.joints is None:
+            raise BodyModelError(
+                f"--keypoint_source={options.keypoint_source} needs a mesh and a joint regressor: "
+                "give a model that has one with --smpl_model, or --joint_regressor"
+            )
+        palette = PALE if options.keypoint_source == "both" else BY_SIDE
+        drawn.append((resolved.project(body.joints), palette))
+    if options.keypoint_source != "model":
+        drawn.append((resolved.keypoints_px, BY_SIDE))
+    return drawn
+
+
+def _open_video(
     clip: ClipName, pickle_path: Path, options: VisualiseOptions, report: ClipReport
-) -> LocalVideo:
-    if options.video is not None:
-        is_whole = options.video.stem == clip.video_id
-        start, end = (clip.start_sec, clip.end_sec) if is_whole else (None, None)
-        video = LocalVideo(options.video, start, end, "--video")
-    else:
-        search = find_local_video(clip, pickle_path.parent, options.video_dirs)
-        report.warnings += search.warnings
-        if search.video is None:
-            raise video_not_found(clip, search)
-        video = search.video
-    report.video_source = str(video.path)
-    report.warnings += video.warnings
-    return video
+) -> VideoReader | BlankVideo:
+    try:
+        video = _find_video(clip, pickle_path, options)
+        report.video_source = str(video.path)
+        report.warnings += video.warnings
+        return VideoReader(video.path, video.start_sec, video.end_sec)
+    except (DownloadError, VideoNotFoundError, VideoReadError) as error:
+        if options.missing_video == "fail":
+            raise
+        report.warnings.append(f"drawn on a plain background: {error}")
+        width, height, rate = options.blank_size
+        return BlankVideo(width, height, rate, clip.duration_sec, f"No video. {error}")
+
+
+def _find_video(clip: ClipName, pickle_path: Path, options: VisualiseOptions) -> LocalVideo:
+    if options.video is None:
+        return get_video(clip, pickle_path.parent, options.video_dirs, options.download)
+    is_whole = options.video.stem == clip.video_id
+    start, end = (clip.start_sec, clip.end_sec) if is_whole else (None, None)
+    return LocalVideo(options.video, start, end, "--video")
 
 
 def _resolve_camera(
     annotations: ClipAnnotations,
-    reader: VideoReader,
+    reader: VideoReader | BlankVideo,
     options: VisualiseOptions,
     report: ClipReport,
 ) -> ResolvedCamera:
@@ -308,7 +348,7 @@ def _resolve_camera(
 
 @contextlib.contextmanager
 def _outputs(
-    folder: Path, reader: VideoReader, options: VisualiseOptions
+    folder: Path, reader: VideoReader | BlankVideo, options: VisualiseOptions
 ) -> Iterator[tuple[Callable[[VideoFrame], None], Callable[[VideoFrame, int], None]]]:
     """Functions that write a frame of the video and a JPEG, or do nothing where not wanted."""
     with contextlib.ExitStack() as stack:
@@ -337,7 +377,7 @@ def _write_jpeg(path: Path, picture: Array) -> None:
     path.write_bytes(data.tobytes())
 
 
-def _check_frames(report: ClipReport, reader: VideoReader) -> None:
+def _check_frames(report: ClipReport, reader: VideoReader | BlankVideo) -> None:
     if report.frames_total == 0:
         raise VideoReadError(
             f"{reader.path}: holds no frame between {report.start_sec} s and {report.end_sec} s; "

@@ -372,9 +372,7 @@ def march() -> tuple[Array, Indices]:
             for x in axes[0]
         ]
     ).reshape(counts)
-    vertices, faces, *_ = measure.marching_cubes(  # type: ignore[no-untyped-call]  # untyped there
-        field, 0.0, spacing=(GRID_STEP,) * 3
-    )
+    vertices, faces, *_ = measure.marching_cubes(field, 0.0, spacing=(GRID_STEP,) * 3)
     vertices, faces = vertices.astype(np.float64) + low, faces.astype(np.int64)
     return vertices, faces
 

@@ -19,6 +19,13 @@ def white_picture(number: int, width: int, height: int) -> Any:
     return np.full((height, width, 3), 250, np.uint8)
 
 
+@pytest.fixture(autouse=True)
+def no_web(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing is fetched from the web, and the user's own cache is not looked into."""
+    monkeypatch.setattr("bodies.FACES_URL", "http://127.0.0.1:9/smpl_faces.npy")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def white_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One second of white, with sound."""

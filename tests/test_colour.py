@@ -110,4 +110,5 @@ def test_a_box_holds_the_pixels_that_it_was_asked_for(column: int) -> None:
 
 
 def test_joined_holds_both() -> None:
-    assert joined((1, 2, 3, 4), (0, 3, 2, 9)) == (0, 2, 3, 9)
+    assert joined([(1, 2, 3, 4), (0, 3, 2, 9)]) == (0, 2, 3, 9)
+    assert joined([]) == (0, 0, 0, 0)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from renderers import hide, needs_opendr
 from synthetic import Sound, body, decode, write_pickle, write_video
 
 import visualise
+from bodies import BodyOptions
+from downloaders import DownloadOptions
 from run_visualise import main
 
 Array = npt.NDArray[Any]
@@ -166,7 +169,17 @@ def test_every_flag_reaches_its_option(
         *["--smpl_face_path=smpl_faces.npy", "--output_dir=o", "--outputs=frames,video"],
         *["--frames=labelled", "--camera_convention=outside", "--keypoint_units=frame"],
         *["--noshow_mesh", "--show_keypoints=false", "--mesh_alpha=0.25"],
-        *["--mesh_colour=#ff8000", "--video_crf=33", "--antialias"],
+        *[
+            "--mesh_colour=#ff8000",
+            "--video_crf=33",
+            "--antialias",
+            "--smpl_model=m.pkl",
+            "--vertices=model",
+        ],
+        *["--joint_regressor=r.pkl", "--keypoint_source=both", "--cache_dir=c"],
+        *["--downloader=youtube-dl", "--url_base=http://127.0.0.1/", "--retry_failed"],
+        *["--ytdlp_args=--limit-rate 2M", "--missing_video=blank"],
+        *["--blank_size=320x200@30000/1001"],
     )
     assert code == 0
     assert met.pop() == (
@@ -175,7 +188,23 @@ def test_every_flag_reaches_its_option(
             output_dir=Path("o"),
             video=Path("v.mp4"),
             video_dirs=(Path("d1"), Path("d2")),
-            faces_path=Path("smpl_faces.npy"),
+            body=BodyOptions(
+                smpl_model=Path("m.pkl"),
+                joint_regressor=Path("r.pkl"),
+                vertices="model",
+                faces_path=Path("smpl_faces.npy"),
+                cache_dir=Path("c").absolute(),
+            ),
+            keypoint_source="both",
+            download=DownloadOptions(
+                downloader="youtube-dl",
+                cache_dir=Path("c").absolute(),
+                url_base="http://127.0.0.1/",
+                ytdlp_args=("--limit-rate", "2M"),
+                retry_failed=True,
+            ),
+            missing_video="blank",
+            blank_size=(320, 200, Fraction(30000, 1001)),
             show_mesh=False,
             show_keypoints=False,
             mesh_colour=(1.0, 128 / 255, 0.0),
@@ -445,7 +474,7 @@ def test_faces_past_the_vertices(run: Run, make_clip: MakeClip, tmp_path: Path) 
 def test_no_video(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
     path = make_clip()
     path.with_suffix(".mp4").unlink()
-    ran = run("--filename", path, f"--video_dir={tmp_path / 'kinetics'}")
+    ran = run("--filename", path, f"--video_dir={tmp_path / 'kinetics'}", "--downloader=none")
     places = (path.parent, tmp_path / "kinetics", "--video_dir")
     assert_fails(ran, tmp_path, "VideoNotFoundError", *places)
 
@@ -454,7 +483,8 @@ def test_an_empty_video(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
     path = make_clip()
     video = path.with_suffix(".mp4")
     video.write_bytes(b"")
-    assert_fails(run("--filename", path), tmp_path, "VideoNotFoundError", video, "empty")
+    ran = run("--filename", path, "--downloader=none")
+    assert_fails(ran, tmp_path, "VideoNotFoundError", video, "empty")
     ran = run("--filename", path, "--video", video)
     assert_fails(ran, tmp_path, "VideoReadError", video, "empty")
 

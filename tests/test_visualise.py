@@ -23,6 +23,7 @@ from synthetic import (
 )
 
 import visualise
+from downloaders import DownloadOptions
 from errors import (
     AnnotationError,
     ClipNameError,
@@ -52,6 +53,7 @@ REPORT_FIELDS = [
     "camera_convention",
     "keypoint_units",
     "residual_px",
+    "vertices_source",
     "renderer",
     "seconds",
     "warnings",
@@ -62,7 +64,12 @@ EXACT = 1  # a constant rate factor that leaves the picture nearly as it is
 
 
 def options(tmp_path: Path, **changes: Any) -> VisualiseOptions:
-    return VisualiseOptions(output_dir=tmp_path / "results", video_crf=EXACT, **changes)
+    return VisualiseOptions(
+        output_dir=tmp_path / "results",
+        video_crf=EXACT,
+        download=DownloadOptions(downloader="none", cache_dir=tmp_path / "cache"),
+        **changes,
+    )
 
 
 def result(tmp_path: Path, name: str = CLIP) -> Path:
@@ -111,6 +118,7 @@ def test_the_report_of_a_clip_that_was_written(make_clip: MakeClip, tmp_path: Pa
         "labels_dropped": 0,
         "camera_convention": "inside",
         "keypoint_units": "height",
+        "vertices_source": "file",
         "renderer": "fast",
         "warnings": [],
         "error": None,
@@ -474,3 +482,33 @@ def test_damaged_packets_are_told(make_clip: MakeClip, tmp_path: Path) -> None:
     assert report.frames_total == 24
     assert any(w.startswith("1 packets of the video could not be") for w in report.warnings)
     assert [number_of(p) for p in decode(result(tmp_path)).pictures][8:10] == [8, 10]
+
+
+def test_a_missing_video_is_drawn_on_a_plain_background(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    pickle_path = make_clip()
+    stored = visualise_clip(pickle_path, options(tmp_path))
+    placed = decode(result(tmp_path)).pictures[1]
+    pickle_path.with_suffix(".mp4").unlink()
+    size = (stored.width or 0, stored.height or 0, Fraction(30000, 1001))
+    report = visualise_clip(pickle_path, options(tmp_path, missing_video="blank", blank_size=size))
+    assert (report.status, report.video_source, report.frame_rate) == ("ok", None, "30000/1001")
+    assert report.frames_total == 30
+    assert "no video file" in report.warnings[0]
+    drawn = decode(result(tmp_path))
+    assert [float(time) for time in drawn.times] == [i * 1001 / 30000 for i in range(30)]
+    assert drawn.pictures[0].shape == placed.shape
+    text = drawn.pictures[0][: placed.shape[0] // 2]
+    assert (text.max(axis=2) < 150).sum() > 20  # the reason is written there
+
+
+def test_a_broken_video_is_drawn_on_a_plain_background(make_clip: MakeClip, tmp_path: Path) -> None:
+    pickle_path = make_clip()
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"<html>")
+    report = visualise_clip(pickle_path, options(tmp_path, missing_video="blank", video=broken))
+    assert report.status == "ok"
+    assert (report.width, report.height, report.frame_rate) == (640, 360, "25/1")
+    with pytest.raises(VideoReadError):
+        visualise_clip(pickle_path, options(tmp_path, video=broken))
