@@ -90,11 +90,12 @@ class FastRenderer:
         Raises:
             FacesError: not of that shape, or not whole numbers from 0 upward.
         """
-        self._faces = checked_faces(faces)
-        self._vertex_count = int(self._faces.max()) + 1
-        self._is_closed = _is_closed(self._faces)
+        faces = checked_faces(faces)
+        self._faces = faces.astype(np.uint32)  # unsigned: no index counts from the end
+        self._vertex_count = int(faces.max()) + 1
+        self._is_closed = _is_closed(faces)
         no_edges = np.empty((0, 4), np.int32)
-        self._edges = _edges(self._faces, self._is_closed) if antialias else no_edges
+        self._edges = _edges(faces, self._is_closed) if antialias else no_edges
         self._lights = point_lights().astype(np.float32)
         self._depth = np.empty((0, 0), np.float32)
         self._opaque = np.empty((0, 0, 3), np.uint8)
