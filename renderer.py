@@ -28,7 +28,8 @@ LIGHT_PINK: Colour = (0.9, 0.7, 0.7)
 COLOURS: dict[str, Colour] = {"light_blue": LIGHT_BLUE, "light_pink": LIGHT_PINK}
 
 FARTHEST_PIXEL = 1e9  # beyond this a coordinate is treated as not finite
-_LEAST_SHARE = 1e-4  # of a pixel; below it is what is left over from summing up
+_LEAST_SHARE = 1e-4  # of a pixel; below it is what is left over from summing up ...
+_WHOLE = 1 - _LEAST_SHARE  # ... and so is what is missing above it
 NEAREST_DEPTH = 0.1  # metres before the camera; nearer than that counts as behind it
 
 
@@ -259,20 +260,24 @@ def _blend(picture: Array, opaque: Array, depth: Array, alpha: float) -> None:
 def _blend_edges(picture: Array, opaque: Array, coverage: Array, alpha: float) -> None:
     """Lays `opaque` over the picture by how much of each pixel is covered."""
     for y in range(picture.shape[0]):
+        share = np.float32(0)
         for x in range(picture.shape[1]):
-            share = coverage[y, x]
+            share += coverage[y, x]
             if share > _LEAST_SHARE:
-                _mix(picture, opaque, y, x, alpha * min(share, 1.0))
+                _mix(picture, opaque, y, x, alpha if share > _WHOLE else alpha * share)
 
 
 @numba.njit(cache=True, nogil=True)
 def _mix(picture: Array, opaque: Array, y: int, x: int, share: float) -> None:
     for k in range(3):
+        if share >= 1:
+            picture[y, x, k] = opaque[y, x, k]
+            continue
         under = np.float64(picture[y, x, k])
         picture[y, x, k] = np.uint8(under + share * (np.float64(opaque[y, x, k]) - under) + 0.5)
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _coverage(
     points: Array,
     colours: Array,
@@ -283,7 +288,7 @@ def _coverage(
     depth: Array,
     opaque: Array,
 ) -> Array:
-    """(h, w + 1) float32: how much of each pixel the triangles of one side cover, summed up.
+    """(h, w + 1) float32: how much more of each pixel than of the last one side's triangles cover.
 
     The area of all these triangles is what lies to the right of those of their edges that no two
     of them share, counted up along each row with the edge's direction as sign. Where an edge
@@ -302,15 +307,10 @@ def _coverage(
         if direction != 0:
             a, b = edges[e, 0], edges[e, 1]
             _add_edge(points, colours, a, b, -facing * direction, origin, coverage, depth, opaque)
-    for y in range(rows):
-        total = 0.0
-        for x in range(columns):
-            total += coverage[y, x]
-            coverage[y, x] = total
     return coverage
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _add_edge(
     points: Array,
     colours: Array,
@@ -372,15 +372,19 @@ def _join_sides(coverage: Array, other: Array, depth: Array) -> None:
     """
     rows, columns = depth.shape
     for y in range(rows):
+        one = two = before = np.float32(0)
         for x in range(columns):
-            share = max(coverage[y, x], other[y, x])
-            if share < 1:
+            one += coverage[y, x]
+            two += other[y, x]
+            share = min(max(one, two), np.float32(1))
+            if share < _WHOLE:
                 is_inside = True
                 for row in range(max(y - 1, 0), min(y + 2, rows)):
                     for column in range(max(x - 1, 0), min(x + 2, columns)):
                         is_inside = is_inside and depth[row, column] < np.inf
-                share = 1.0 if is_inside else share
-            coverage[y, x] = share
+                share = np.float32(1) if is_inside else share
+            coverage[y, x] = share - before
+            before = share
 
 
 @numba.njit(cache=True, nogil=True)
