@@ -121,7 +121,7 @@ def _known_fields(content: Mapping[Any, Any], path: str) -> tuple[dict[str, Any]
         key = _OTHER_NAMES.get(text, text)
         if key not in _FIELDS:
             unknown.append(ascii(str(text)[:40])[1:-1])  # keys can hold line breaks
-        elif key in fields:
+        elif key in fields and not _is_same(fields[key], value):
             raise AnnotationError(
                 f"{path}: holds `{key}` twice, under different names; keep the right one"
             )
@@ -139,6 +139,14 @@ def _known_fields(content: Mapping[Any, Any], path: str) -> tuple[dict[str, Any]
 def _about_unknown(keys: list[str]) -> str:
     more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
     return f"unknown keys are ignored: {_quoted(keys[:_LISTED])}{more}"
+
+
+def _is_same(first: object, second: object) -> bool:
+    """Some exports give the cameras under both of their names."""
+    try:
+        return bool(np.array_equal(np.asarray(first), np.asarray(second)))
+    except ValueError:
+        return False
 
 
 def _quoted(names: list[str]) -> str:

@@ -42,6 +42,8 @@ _SHARED_WITH_SMPL = np.array(
 _FIT_TOLERANCE = 0.004
 # ... or not much more than the best weak-perspective camera that there is for each frame ...
 _FIT_RATIO = 2.0
+# Where even that camera leaves this share of the height, no camera is to blame.
+_HOPELESS = 0.05
 # ... or, where the joints themselves are only alike, no more metres than SMPL's skeleton and the
 # cocoplus joints lie apart.
 _SKELETON_TOLERANCE = 0.05
@@ -202,6 +204,11 @@ def resolve_camera(
             best = _first_of_the_best([r for r in readings if r.units == refit.units])
             left = f"leaves {best.typical_px:.1f} px between 3D and 2D joints (median)"
             warnings.append(f"the requested camera convention `{convention}` {left}")
+    if np.inf > refit.typical_px > _HOPELESS * height:
+        warnings.append(
+            f"even the best camera of each frame leaves {refit.typical_px:.1f} px between 3D and "
+            "2D joints (median): they do not belong together"
+        )
     warnings += _frames_apart(best.residuals_px, limit)
     return ResolvedCamera(
         cameras_px=best.cameras_px,

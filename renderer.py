@@ -12,13 +12,13 @@ from __future__ import annotations
 import math
 from typing import Any, Protocol
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from camera import NEAR_ORTHOGRAPHIC_DISTANCE, WeakPerspectiveCamera
 from colour import Bounds
 from errors import FacesError
+from kernels import kernel
 
 Array = npt.NDArray[Any]
 Colour = tuple[float, float, float]
@@ -163,7 +163,7 @@ _FARTHEST_PIXEL = 1e9  # beyond this a coordinate is treated as not finite
 _NEAREST_DEPTH = 0.1  # metres before the camera; nearer than that counts as behind it
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _draw(
     picture: Array,
     vertices: Array,
@@ -204,7 +204,7 @@ def _draw(
                     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _project(
     vertices: Array, camera: tuple[float, float, float]
 ) -> tuple[Array, bool, tuple[float, float, float, float]]:
@@ -232,7 +232,7 @@ def _project(
     return points, is_whole, (left, top, right, bottom)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _vertex_normals(vertices: Array, points: Array, faces: Array) -> tuple[Array, float]:
     """(V, 3) area-weighted normals, not yet of length 1, and six times the signed volume.
 
@@ -257,7 +257,7 @@ def _vertex_normals(vertices: Array, points: Array, faces: Array) -> tuple[Array
     return normals, volume
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _shade(vertices: Array, normals: Array, lights: Array, albedo: Array) -> Array:
     """(V, 3) colours in 0…255: Σ over the lights of albedo · light · max(0, n · l), clipped."""
     colours = np.empty((len(vertices), 3), np.float32)
@@ -279,7 +279,7 @@ def _shade(vertices: Array, normals: Array, lights: Array, albedo: Array) -> Arr
     return colours
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _rasterise(  # noqa: PLR0915 the innermost loop of the tool stays in one piece
     points: Array, colours: Array, faces: Array, facing: float, depth: Array, picture: Array
 ) -> None:
@@ -356,7 +356,7 @@ def _rasterise(  # noqa: PLR0915 the innermost loop of the tool stays in one pie
                 blue += b_step
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _byte(value: np.float32) -> np.uint8:
     """Rounds to 0…255: in a sliver rounding can carry a colour past those of its corners."""
     return np.uint8(min(max(value, np.float32(0)), np.float32(255)) + np.float32(0.5))
