@@ -27,6 +27,10 @@ LIGHT_BLUE: Colour = (0.65098039, 0.74117647, 0.85882353)
 LIGHT_PINK: Colour = (0.9, 0.7, 0.7)
 COLOURS: dict[str, Colour] = {"light_blue": LIGHT_BLUE, "light_pink": LIGHT_PINK}
 
+FARTHEST_PIXEL = 1e9  # beyond this a coordinate is treated as not finite
+_LEAST_SHARE = 1e-4  # of a pixel; below it is what is left over from summing up
+NEAREST_DEPTH = 0.1  # metres before the camera; nearer than that counts as behind it
+
 
 class MeshRenderer(Protocol):
     """What every renderer does; one test suite runs over all of them."""
@@ -75,20 +79,25 @@ class FastRenderer:
 
     name = "fast"
 
-    def __init__(self, faces: Array) -> None:
+    def __init__(self, faces: Array, antialias: bool = False) -> None:
         """Prepares for one mesh topology.
 
         Args:
             faces: (F, 3) integers, the vertices of each triangle.
+            antialias: smooth outlines: a pixel takes as much of the mesh's colour as the mesh
+              covers of it, instead of all or nothing.
 
         Raises:
             FacesError: not of that shape, or not whole numbers from 0 upward.
         """
         self._faces = checked_faces(faces)
-        self._vertex_count = int(self._faces.max(initial=-1)) + 1
+        self._vertex_count = int(self._faces.max()) + 1
         self._is_closed = _is_closed(self._faces)
+        no_edges = np.empty((0, 4), np.int32)
+        self._edges = _edges(self._faces, self._is_closed) if antialias else no_edges
         self._lights = point_lights()
         self._depth = np.empty((0, 0), np.float32)
+        self._opaque = np.empty((0, 0, 3), np.uint8)
 
     def draw(
         self,
@@ -99,33 +108,36 @@ class FastRenderer:
         alpha: float = 1.0,
     ) -> None:
         """See `MeshRenderer.draw`."""
-        if len(vertices) < self._vertex_count:
-            raise FacesError(
-                f"the faces use vertex {self._vertex_count - 1}, the mesh has {len(vertices)} "
-                "vertices: these faces belong to another body; give the right ones with "
-                "--smpl_face_path"
-            )
+        check_vertex_count(self._vertex_count, vertices)
         height, width = picture.shape[:2]
         if self._depth.shape[0] < height or self._depth.shape[1] < width:
             self._depth = np.empty((height, width), np.float32)
+            self._opaque = np.empty((height, width, 3), np.uint8)
         _draw(
             picture,
             np.ascontiguousarray(vertices, np.float32),
             self._faces,
             self._is_closed,
+            self._edges,
             (float(camera.scale), float(camera.offset_x), float(camera.offset_y)),
             self._lights,
             np.array(colour, np.float32),
             float(alpha),
             self._depth[:height, :width],
+            self._opaque[:height, :width],
         )
 
 
 def mesh_bounds(vertices: Array, camera: WeakPerspectiveCamera) -> Bounds:
-    """The pixels that a mesh can cover; of no extent where none of its vertices is finite."""
+    """The pixels that a mesh can cover; of no extent where none of its vertices is finite.
+
+    OpenDR's lines reach up to a pixel past the mesh, whoever draws has room for them.
+    """
     view = (camera.scale, camera.offset_x, camera.offset_y)
     left, top, right, bottom = _project(np.ascontiguousarray(vertices, np.float32), view)[2]
-    return (left, top, right, bottom) if left <= right else (0.0, 0.0, 0.0, 0.0)
+    if not left <= right:
+        return (0.0, 0.0, 0.0, 0.0)
+    return (left - 1, top - 1, right + 1, bottom + 1)
 
 
 def checked_faces(faces: Array) -> Array:
@@ -144,6 +156,19 @@ def checked_faces(faces: Array) -> Array:
     return np.ascontiguousarray(faces, np.int32)
 
 
+def check_vertex_count(needed: int, vertices: Array) -> None:
+    """Refuses a mesh that has fewer vertices than its faces need.
+
+    Raises:
+        FacesError: it has.
+    """
+    if len(vertices) < needed:
+        raise FacesError(
+            f"the faces use vertex {needed - 1}, the mesh has {len(vertices)} vertices: these "
+            "faces belong to another body; give the right ones with --smpl_face_path"
+        )
+
+
 def _is_closed(faces: Array) -> bool:
     """Whether every edge joins two triangles that agree on which side is outside.
 
@@ -159,8 +184,18 @@ def _is_closed(faces: Array) -> bool:
     )
 
 
-_FARTHEST_PIXEL = 1e9  # beyond this a coordinate is treated as not finite
-_NEAREST_DEPTH = 0.1  # metres before the camera; nearer than that counts as behind it
+def _edges(faces: Array, is_closed: bool) -> Array:
+    """(E, 4) int32: vertices a and b, the triangle that runs from a to b, the one from b to a.
+
+    Where triangles do not pair up there is one row for each of their sides, with −1 for the other.
+    """
+    starts, ends = faces.T.ravel(), faces[:, [1, 2, 0]].T.ravel()
+    owners = np.tile(np.arange(len(faces), dtype=np.int32), 3)
+    if not is_closed:
+        return np.column_stack([starts, ends, owners, np.full_like(owners, -1)])
+    forward, backward = np.lexsort((ends, starts)), np.lexsort((starts, ends))
+    edges = np.column_stack([starts[forward], ends[forward], owners[forward], owners[backward]])
+    return edges[edges[:, 0] < edges[:, 1]]
 
 
 @kernel
@@ -169,18 +204,22 @@ def _draw(
     vertices: Array,
     faces: Array,
     is_closed: bool,
+    edges: Array,
     camera: tuple[float, float, float],
     lights: Array,
     albedo: Array,
     alpha: float,
     depth: Array,
+    opaque: Array,
 ) -> None:
+    """`depth` and `opaque` are for working in; `edges` are empty without antialiasing."""
     height, width = picture.shape[:2]
     points, is_whole, (first_x, first_y, last_x, last_y) = _project(vertices, camera)
-    if not (first_x < width and first_y < height and last_x >= 0 and last_y >= 0):
+    if not (first_x < width and first_y < height and last_x > -1 and last_y > -1):
         return
-    left, right = math.ceil(max(first_x, 0.0)), math.floor(min(last_x, width - 1.0))
-    top, bottom = math.ceil(max(first_y, 0.0)), math.floor(min(last_y, height - 1.0))
+    # All pixels that the mesh touches, also those whose centre it leaves free.
+    left, right = math.floor(max(first_x, 0.0) + 0.5), math.floor(min(last_x, width - 1.0) + 0.5)
+    top, bottom = math.floor(max(first_y, 0.0) + 0.5), math.floor(min(last_y, height - 1.0) + 0.5)
     normals, volume = _vertex_normals(vertices, points, faces)
     colours = _shade(vertices, normals, lights, albedo)
     for y in range(top, bottom + 1):
@@ -189,19 +228,158 @@ def _draw(
     facing = 0.0
     if is_closed and is_whole:
         facing = -1.0 if volume > 0 else 1.0
-    if alpha == 1:
+    if alpha == 1 and len(edges) == 0:
         _rasterise(points, colours, faces, facing, depth, picture)
         return
-    opaque = picture.copy()
     _rasterise(points, colours, faces, facing, depth, opaque)
-    for y in range(top, bottom + 1):
-        for x in range(left, right + 1):
+    box = (slice(top, bottom + 1), slice(left, right + 1))
+    if len(edges) == 0:
+        _blend(picture[box], opaque[box], depth[box], alpha)
+        return
+    origin = (left - 0.5, top - 0.5)
+    sides = (1.0, -1.0) if facing == 0 else (facing, facing)
+    coverage = _coverage(points, colours, faces, edges, sides[0], origin, depth[box], opaque[box])
+    if facing == 0:
+        other = _coverage(points, colours, faces, edges, sides[1], origin, depth[box], opaque[box])
+        _join_sides(coverage, other, depth[box])
+    _blend_edges(picture[box], opaque[box], coverage, alpha)
+
+
+@numba.njit(cache=True, nogil=True)
+def _blend(picture: Array, opaque: Array, depth: Array, alpha: float) -> None:
+    """Lays `opaque` over the picture wherever something was drawn."""
+    for y in range(picture.shape[0]):
+        for x in range(picture.shape[1]):
             if depth[y, x] < np.inf:
+                _mix(picture, opaque, y, x, alpha)
+
+
+@numba.njit(cache=True, nogil=True)
+def _blend_edges(picture: Array, opaque: Array, coverage: Array, alpha: float) -> None:
+    """Lays `opaque` over the picture by how much of each pixel is covered."""
+    for y in range(picture.shape[0]):
+        for x in range(picture.shape[1]):
+            share = coverage[y, x]
+            if share > _LEAST_SHARE:
+                _mix(picture, opaque, y, x, alpha * min(share, 1.0))
+
+
+@numba.njit(cache=True, nogil=True)
+def _mix(picture: Array, opaque: Array, y: int, x: int, share: float) -> None:
+    for k in range(3):
+        under = np.float64(picture[y, x, k])
+        picture[y, x, k] = np.uint8(under + share * (np.float64(opaque[y, x, k]) - under) + 0.5)
+
+
+@numba.njit(cache=True, nogil=True)
+def _coverage(
+    points: Array,
+    colours: Array,
+    faces: Array,
+    edges: Array,
+    facing: float,
+    origin: tuple[float, float],
+    depth: Array,
+    opaque: Array,
+) -> Array:
+    """(h, w + 1) float32: how much of each pixel the triangles of one side cover, summed up.
+
+    The area of all these triangles is what lies to the right of those of their edges that no two
+    of them share, counted up along each row with the edge's direction as sign. Where an edge
+    touches a pixel whose centre nothing covers, its colour goes to `opaque`.
+    """
+    rows, columns = depth.shape
+    is_drawn = np.zeros(len(faces) + 1, np.int8)  # one more, for the side where there is none
+    for f in range(len(faces)):
+        ax, ay = points[faces[f, 0], 0], points[faces[f, 0], 1]
+        bx, by = points[faces[f, 1], 0], points[faces[f, 1], 1]
+        cx, cy = points[faces[f, 2], 0], points[faces[f, 2], 1]
+        is_drawn[f] = ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay)) * facing > 0
+    coverage = np.zeros((rows, columns + 1), np.float32)
+    for e in range(len(edges)):
+        direction = is_drawn[edges[e, 2]] - is_drawn[edges[e, 3]]
+        if direction != 0:
+            a, b = edges[e, 0], edges[e, 1]
+            _add_edge(points, colours, a, b, -facing * direction, origin, coverage, depth, opaque)
+    for y in range(rows):
+        total = 0.0
+        for x in range(columns):
+            total += coverage[y, x]
+            coverage[y, x] = total
+    return coverage
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_edge(
+    points: Array,
+    colours: Array,
+    a: int,
+    b: int,
+    direction: float,
+    origin: tuple[float, float],
+    coverage: Array,
+    depth: Array,
+    opaque: Array,
+) -> None:
+    """Adds to each pixel what the edge from a to b changes from the pixel before it on."""
+    if points[a, 1] > points[b, 1]:
+        a, b, direction = b, a, -direction
+    ax, ay = points[a, 0] - origin[0], points[a, 1] - origin[1]
+    bx, by = points[b, 0] - origin[0], points[b, 1] - origin[1]
+    rows, columns = depth.shape
+    if ay == by:
+        return
+    slope = (bx - ax) / (by - ay)
+    for row in range(int(max(ay, 0.0)), int(min(math.ceil(by), float(rows)))):
+        upper, lower = max(ay, float(row)), min(by, row + 1.0)
+        first, last = ax + (upper - ay) * slope, ax + (lower - ay) * slope
+        tall = lower - upper
+        if last < first:
+            first, last = last, first
+        if first < 0:
+            beside = tall if last <= 0 else tall * first / (first - last)
+            coverage[row, 0] += direction * beside
+            tall -= beside
+            first = 0.0
+            if last <= 0:
+                continue
+        along = (0.5 * (upper + lower) - ay) / (by - ay)
+        column = int(min(first, float(columns)))
+        while column < columns:
+            end = min(last, column + 1.0)
+            part = tall * (end - first) / (last - first) if end < last else tall
+            within = part * (column + 1 - 0.5 * (first + end))
+            coverage[row, column] += direction * within
+            coverage[row, column + 1] += direction * (part - within)
+            if depth[row, column] == np.inf:
                 for k in range(3):
-                    under = np.float64(picture[y, x, k])
-                    picture[y, x, k] = np.uint8(
-                        under + alpha * (np.float64(opaque[y, x, k]) - under) + 0.5
-                    )
+                    near = colours[a, k] + along * (colours[b, k] - colours[a, k])
+                    opaque[row, column, k] = _byte(np.float32(near))
+            if end == last:
+                break
+            tall -= part
+            first = end
+            column += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _join_sides(coverage: Array, other: Array, depth: Array) -> None:
+    """What the triangles of either side cover, where some hide nothing of the other side.
+
+    At an outline both sides cover the same part. Where they meet inside the mesh each covers a
+    part of its own, but the whole is covered.
+    """
+    rows, columns = depth.shape
+    for y in range(rows):
+        for x in range(columns):
+            share = max(coverage[y, x], other[y, x])
+            if share < 1:
+                is_inside = True
+                for row in range(max(y - 1, 0), min(y + 2, rows)):
+                    for column in range(max(x - 1, 0), min(x + 2, columns)):
+                        is_inside = is_inside and depth[row, column] < np.inf
+                share = 1.0 if is_inside else share
+            coverage[y, x] = share
 
 
 @kernel
@@ -216,10 +394,10 @@ def _project(
     is_whole = True
     for i in range(len(vertices)):
         depth = vertices[i, 2] + NEAR_ORTHOGRAPHIC_DISTANCE
-        factor = scale * NEAR_ORTHOGRAPHIC_DISTANCE / depth if depth > _NEAREST_DEPTH else np.nan
+        factor = scale * NEAR_ORTHOGRAPHIC_DISTANCE / depth if depth > NEAREST_DEPTH else np.nan
         x = vertices[i, 0] * factor + offset_x
         y = vertices[i, 1] * factor + offset_y
-        if not (abs(x) < _FARTHEST_PIXEL and abs(y) < _FARTHEST_PIXEL):
+        if not (abs(x) < FARTHEST_PIXEL and abs(y) < FARTHEST_PIXEL):
             x = y = np.nan
             is_whole = False
         points[i, 0] = x

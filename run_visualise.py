@@ -109,6 +109,8 @@ def _options(values: flags.FlagValues) -> visualise.VisualiseOptions:
         keypoint_source=values.keypoint_source,
         mesh_colour=_colour(values.mesh_colour),
         mesh_alpha=values.mesh_alpha,
+        renderer=values.renderer,
+        antialias=values.antialias,
         camera_convention=values.camera_convention,
         keypoint_units=values.keypoint_units,
         frames=values.frames,
@@ -259,6 +261,22 @@ def _define_flags() -> flags.FlagValues:
         "mesh_colour",
         "light_blue",
         f"{', '.join(COLOURS)}, or RGB as six hexadecimal digits.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "renderer",
+        "fast",
+        ["fast", "opendr"],
+        "What draws the mesh; opendr is the released visualisation's, slow and to be installed.",
+        flag_values=values,
+    )
+    flags.DEFINE_boolean(
+        "antialias", False, "Smooth the mesh's outline (fast renderer only).", flag_values=values
+    )
+    flags.register_multi_flags_validator(
+        ["renderer", "antialias"],
+        lambda chosen: chosen["renderer"] == "fast" or not chosen["antialias"],
+        "--renderer=opendr cannot smooth outlines: leave out --antialias",
         flag_values=values,
     )
     flags.DEFINE_integer(

@@ -40,6 +40,7 @@ from kinetics_download import get_video
 from labels import LabelMatcher
 from layouts import Timeline, draw_unlabelled_mark, mark_bounds
 from local_videos import LocalVideo
+from opendr_renderer import OpenDRRenderer
 from pipeline import BackgroundCalls, in_background
 from renderer import LIGHT_BLUE, Colour, FastRenderer, MeshRenderer, mesh_bounds
 from video_io import BlankVideo, VideoFrame, VideoReader, VideoWriter
@@ -68,6 +69,8 @@ class VisualiseOptions:
         keypoint_source: the file's, those regressed from the mesh, or both, the latter pale.
         mesh_colour: albedo, RGB in 0…1.
         mesh_alpha: opacity of the mesh in 0…1.
+        renderer: `fast`, or `opendr` for the released visualisation's own.
+        antialias: smooth outlines; the fast renderer alone can.
         camera_convention: see `camera.resolve_camera`.
         keypoint_units: see `camera.resolve_camera`.
         frames: every frame of the clip, or only the labelled ones.
@@ -87,6 +90,8 @@ class VisualiseOptions:
     keypoint_source: Literal["file", "model", "both"] = "file"
     mesh_colour: Colour = LIGHT_BLUE
     mesh_alpha: float = 1.0
+    renderer: Literal["fast", "opendr"] = "fast"
+    antialias: bool = False
     camera_convention: Literal["auto", "inside", "outside"] = "auto"
     keypoint_units: Literal["auto", "height", "frame"] = "auto"
     frames: Literal["all", "labelled"] = "all"
@@ -220,7 +225,7 @@ class _Painter:
         self._vertices = body.vertices if options.show_mesh else None
         self._renderer: MeshRenderer | None = None
         if self._vertices is not None and body.faces is not None:
-            self._renderer = FastRenderer(body.faces)
+            self._renderer = _make_renderer(body.faces, options)
         self._keypoints = _keypoints(body, resolved, options)
         self._colour = options.mesh_colour
         self._alpha = options.mesh_alpha
@@ -249,6 +254,12 @@ class _Painter:
                 draw_unlabelled_mark(picture, self._stroke)
         with frame.region(self._timeline.bounds) as (picture, _, _):
             self._timeline.draw(picture, float(frame.time))
+
+
+def _make_renderer(faces: Array, options: VisualiseOptions) -> MeshRenderer:
+    if options.renderer == "opendr":
+        return OpenDRRenderer(faces)
+    return FastRenderer(faces, options.antialias)
 
 
 def _resolve_body(

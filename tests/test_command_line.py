@@ -13,9 +13,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from conftest import CLIP, TIMES, white_picture
+from renderers import hide, needs_opendr
 from synthetic import Sound, body, decode, write_pickle, write_video
 
 import visualise
@@ -23,6 +26,7 @@ from bodies import BodyOptions
 from downloaders import DownloadOptions
 from run_visualise import main
 
+Array = npt.NDArray[Any]
 ROOT = Path(__file__).resolve().parent.parent
 MakeClip = Callable[..., Path]
 Run = Callable[..., tuple[int, str, str]]
@@ -165,7 +169,13 @@ def test_every_flag_reaches_its_option(
         *["--smpl_face_path=smpl_faces.npy", "--output_dir=o", "--outputs=frames,video"],
         *["--frames=labelled", "--camera_convention=outside", "--keypoint_units=frame"],
         *["--noshow_mesh", "--show_keypoints=false", "--mesh_alpha=0.25"],
-        *["--mesh_colour=#ff8000", "--video_crf=33", "--smpl_model=m.pkl", "--vertices=model"],
+        *[
+            "--mesh_colour=#ff8000",
+            "--video_crf=33",
+            "--antialias",
+            "--smpl_model=m.pkl",
+            "--vertices=model",
+        ],
         *["--joint_regressor=r.pkl", "--keypoint_source=both", "--cache_dir=c"],
         *["--downloader=youtube-dl", "--url_base=http://127.0.0.1/", "--retry_failed"],
         *["--ytdlp_args=--limit-rate 2M", "--missing_video=blank"],
@@ -199,6 +209,7 @@ def test_every_flag_reaches_its_option(
             show_keypoints=False,
             mesh_colour=(1.0, 128 / 255, 0.0),
             mesh_alpha=0.25,
+            antialias=True,
             camera_convention="outside",
             keypoint_units="frame",
             frames="labelled",
@@ -208,6 +219,8 @@ def test_every_flag_reaches_its_option(
     )
     assert run("--filename=c.pkl", "--mesh_colour=light_pink")[0] == 0
     assert met.pop()[1].mesh_colour == (0.9, 0.7, 0.7)
+    assert run("--filename=d.pkl", "--renderer=opendr")[0] == 0
+    assert met.pop()[1].renderer == "opendr"
 
 
 def test_flags_change_what_is_written(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
@@ -220,6 +233,44 @@ def test_flags_change_what_is_written(run: Run, make_clip: MakeClip, tmp_path: P
     pictures = decode(tmp_path / "results" / CLIP / f"{CLIP}.mp4").pictures
     assert len(pictures) == len(TIMES)
     assert all(picture[10:110].min() > 235 for picture in pictures)
+
+
+def frame_drawn_with(run: Run, tmp_path: Path, pickle_path: Path, *flags: str) -> Array:
+    code, _, err = run(
+        *["--filename", str(pickle_path), "--noshow_keypoints", "--outputs=frames", *flags]
+    )
+    assert (code, err) == (0, "")
+    picture = cv2.imread(str(tmp_path / "results" / CLIP / "frames" / "0000.jpg"))
+    assert picture is not None
+    return picture.astype(int)
+
+
+def test_smooth_outlines(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
+    pickle_path = make_clip()
+    plain = frame_drawn_with(run, tmp_path, pickle_path)
+    smooth = frame_drawn_with(run, tmp_path, pickle_path, "--antialias")
+    changed = (np.abs(plain - smooth) > 20).any(-1).sum()
+    assert 30 < changed < 0.1 * plain[..., 0].size
+    assert outcome(tmp_path)["renderer"] == "fast"
+
+
+@pytest.mark.parametrize("needed", [pytest.param(None, marks=needs_opendr)])
+def test_opendr(run: Run, make_clip: MakeClip, tmp_path: Path, needed: None) -> None:
+    del needed
+    pickle_path = make_clip()
+    fast = frame_drawn_with(run, tmp_path, pickle_path)
+    opendr = frame_drawn_with(run, tmp_path, pickle_path, "--renderer=opendr")
+    assert outcome(tmp_path)["renderer"] == "opendr"
+    assert np.abs(fast - opendr).mean() < 3
+    assert (opendr < 200).any(-1).sum() > 500
+
+
+def test_opendr_is_not_installed(
+    run: Run, make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hide("opendr", monkeypatch)
+    ran = run("--filename", make_clip(), "--renderer=opendr")
+    assert_fails(ran, tmp_path, "MissingDependencyError", "pip install", "libosmesa6-dev")
 
 
 def test_the_video_may_be_elsewhere(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
@@ -276,7 +327,7 @@ def test_help_lists_every_flag(run: Run) -> None:
     for name in (
         *["filename", "video", "video_dir", "smpl_face_path", "output_dir", "outputs", "frames"],
         *["camera_convention", "keypoint_units", "mesh_alpha", "mesh_colour", "video_crf"],
-        *["[no]show_mesh", "[no]show_keypoints", "verbosity"],
+        *["renderer", "[no]antialias", "[no]show_mesh", "[no]show_keypoints", "verbosity"],
     ):
         assert f"--{name}" in out
 
@@ -305,6 +356,8 @@ def test_help_lists_every_flag(run: Run) -> None:
         (["--filename=a.pkl", "--mesh_alpha=nan"], "nan"),
         (["--filename=a.pkl", "--mesh_colour=blue"], "blue"),
         (["--filename=a.pkl", "--mesh_colour=#ff80"], "#ff80"),
+        (["--filename=a.pkl", "--renderer=gpu"], "gpu"),
+        (["--filename=a.pkl", "--renderer=opendr", "--antialias"], "--antialias"),
         (["--filename=a.pkl", "--show_mesh=perhaps"], "perhaps"),
         (["--filename=a.pkl", "--flagfile=/no/such/file"], "/no/such/file"),
     ],

@@ -3,10 +3,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from meshes import (
+    GREY,
+    SEED,
+    lumpy_body,
+    opencv_mask,
+    reference_picture,
+    sphere,
+)
 
 from camera import WeakPerspectiveCamera
 from errors import FacesError
@@ -16,44 +23,6 @@ Array = npt.NDArray[Any]
 Camera = WeakPerspectiveCamera
 WHITE = (1.0, 1.0, 1.0)
 BLACK = (0.0, 0.0, 0.0)
-SEED = 6890
-GREY = 90
-
-
-def sphere(rings: int = 16, sectors: int = 24, radius: float = 1.0) -> tuple[Array, Array]:
-    """A closed sphere about the origin, all triangles seen counter-clockwise from outside."""
-    polar = np.pi * np.arange(1, rings) / rings
-    around = 2 * np.pi * np.arange(sectors) / sectors
-    band = np.stack(
-        [
-            np.outer(np.sin(polar), np.cos(around)),
-            np.repeat(np.cos(polar)[:, None], sectors, 1),
-            np.outer(np.sin(polar), np.sin(around)),
-        ],
-        -1,
-    ).reshape(-1, 3)
-    vertices = np.concatenate([[(0.0, 1.0, 0.0)], band, [(0.0, -1.0, 0.0)]]) * radius
-    faces = []
-    last = len(vertices) - 1
-    for s in range(sectors):
-        t = (s + 1) % sectors
-        faces += [(0, 1 + t, 1 + s), (last, last - sectors + s, last - sectors + t)]
-        for r in range(rings - 2):
-            a, b = 1 + r * sectors, 1 + (r + 1) * sectors
-            faces += [(a + s, a + t, b + s), (b + s, a + t, b + t)]
-    return vertices.astype(np.float32), np.array(faces, np.uint32)
-
-
-def lumpy_body(seed: int = SEED) -> tuple[Array, Array]:
-    """A closed mesh with limbs that hide one another, turned some way."""
-    rng = np.random.default_rng(seed)
-    vertices, faces = sphere(24, 32)
-    waves = rng.normal(0, 3, (5, 3))
-    lumps = 1 + 0.18 * np.sin(vertices @ waves.T + rng.uniform(0, 6, 5)).sum(1)
-    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
-    turn *= np.linalg.det(turn)
-    body = (vertices * lumps[:, None] * [0.35, 0.9, 0.25]) @ turn.T
-    return body.astype(np.float32), faces
 
 
 def draw(
@@ -74,97 +43,6 @@ def mask_of(
 ) -> Array:
     """Where the mesh is, whatever its shading: black on white."""
     covered: Array = draw(vertices, faces, camera, size, 255, colour=BLACK)[..., 0] == 0
-    return covered
-
-
-# --- An independent reference: slow, in float64, one triangle at a time, no culling ---
-
-
-def reference_shading(vertices: Array, faces: Array, albedo: tuple[float, ...]) -> Array:
-    vertices = vertices.astype(np.float64)
-    corners = vertices[faces]
-    face_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros_like(vertices)
-    for corner in range(3):
-        np.add.at(normals, faces[:, corner], face_normals)
-    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    normals /= np.where(lengths > 0, lengths, 1)
-    colours = np.zeros_like(vertices)
-    angle = np.radians(120)
-    turn = np.array(
-        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
-    )
-    for position, brightness in (
-        ((-200, -100, -100), 1.0),
-        ((800, 10, 300), 1.0),
-        ((-500, 500, 1000), 0.7),
-    ):
-        to_light = position @ turn - (vertices + np.array([0, 0, 100]))
-        to_light /= np.linalg.norm(to_light, axis=1, keepdims=True)
-        facing = np.maximum((normals * to_light).sum(1), 0)
-        colours += np.array(albedo) * brightness * facing[:, None]
-    return np.minimum(colours, 1)
-
-
-def reference_picture(
-    vertices: Array, faces: Array, camera: Camera, size: tuple[int, int], albedo: tuple[float, ...]
-) -> tuple[Array, Array]:
-    """(H, W, 3) colours in 0…255 over `GREY`, and (H, W) which pixels the mesh covers."""
-    width, height = size
-    moved = vertices.astype(np.float64) + np.array([0, 0, 100])
-    points = camera.scale * 100 * moved[:, :2] / moved[:, 2:]
-    points += [camera.offset_x, camera.offset_y]
-    colours = 255 * reference_shading(vertices, faces, albedo)
-    picture = np.full((height, width, 3), float(GREY))
-    depth = np.full((height, width), np.inf)
-    for face in faces:
-        a, b, c = points[face]
-        low = np.maximum(np.ceil(np.minimum(np.minimum(a, b), c)), 0).astype(int)
-        high = np.minimum(np.floor(np.maximum(np.maximum(a, b), c)), [width - 1, height - 1])
-        area = np.linalg.det([b - a, c - a])
-        if area == 0:
-            continue
-        x, y = np.meshgrid(
-            np.arange(low[0], high[0] + 1), np.arange(low[1], high[1] + 1), indexing="xy"
-        )
-        wb = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
-        wc = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
-        weights = np.stack([1 - wb - wc, wb, wc], -1)
-        z = weights @ moved[face, 2]
-        rows, columns = y.astype(int), x.astype(int)
-        nearest = (weights >= 0).all(-1) & (z < depth[rows, columns])
-        picture[rows[nearest], columns[nearest]] = (weights @ colours[face])[nearest]
-        depth[rows[nearest], columns[nearest]] = z[nearest]
-    return picture, np.isfinite(depth)
-
-
-def opencv_mask(vertices: Array, faces: Array, camera: Camera, size: tuple[int, int]) -> Array:
-    width, height = size
-    moved = vertices.astype(np.float64) + np.array([0, 0, 100])
-    # OpenCV's camera looks at the middle of the picture; shear the body to where ours looks.
-    # To OpenCV the picture begins at 0, half a pixel before the centre of the first.
-    shift = np.array([camera.offset_x + 0.5 - width / 2, camera.offset_y + 0.5 - height / 2])
-    moved[:, :2] += shift / (camera.scale * 100) * moved[:, 2:]
-    moved *= [1, -1, -1]
-    far = 1000.0
-    depth = np.full((height, width), far, np.float32)
-    colours = np.zeros((height, width, 3), np.float32)
-    settings = cv2.TriangleRasterizeSettings()
-    settings.setShadingType(cv2.RASTERIZE_SHADING_SHADED)
-    settings.setCullingMode(cv2.RASTERIZE_CULLING_NONE)
-    cv2.triangleRasterize(
-        moved.astype(np.float32),
-        faces.astype(np.int32),
-        np.ones((len(vertices), 3), np.float32),
-        colours,
-        depth,
-        np.eye(4, dtype=np.float32),
-        2 * math.atan(height / 2 / (camera.scale * 100)),
-        1.0,
-        far,
-        settings,
-    )
-    covered: Array = colours[..., 0] > 0
     return covered
 
 
@@ -213,7 +91,8 @@ def test_pictures_agree_with_a_slow_reference(
     size: tuple[int, int], camera: Camera, seed: int
 ) -> None:
     vertices, faces = lumpy_body(seed)
-    expected, covered = reference_picture(vertices, faces, camera, size, LIGHT_PINK)
+    expected, depth = reference_picture(vertices, faces, camera, size, LIGHT_PINK)
+    covered = np.isfinite(depth)
     picture = draw(vertices, faces, camera, size, colour=LIGHT_PINK)
     np.testing.assert_array_equal(mask_of(vertices, faces, camera, size), covered)
     np.testing.assert_allclose(picture.astype(float), expected, rtol=0, atol=1.0)
@@ -276,7 +155,8 @@ def test_the_two_named_colours_look_their_name() -> None:
 def test_opacity(alpha: float) -> None:
     vertices, faces = lumpy_body()
     camera = Camera(60.0, 80.0, 60.0)
-    expected, covered = reference_picture(vertices, faces, camera, (160, 120), LIGHT_BLUE)
+    expected, depth = reference_picture(vertices, faces, camera, (160, 120), LIGHT_BLUE)
+    covered = np.isfinite(depth)
     picture = draw(vertices, faces, camera, alpha=alpha).astype(float)
     mixed = GREY + alpha * (expected - GREY)
     np.testing.assert_allclose(picture[covered], mixed[covered], rtol=0, atol=1.0)
@@ -314,7 +194,8 @@ def test_an_open_mesh_shows_its_inside() -> None:
     far_half = faces[vertices[faces][:, :, 2].mean(1) > 0]
     near_half = faces[vertices[faces][:, :, 2].mean(1) < 0]
     for half in (far_half, near_half):
-        expected, covered = reference_picture(vertices, half, camera, (160, 120), LIGHT_BLUE)
+        expected, depth = reference_picture(vertices, half, camera, (160, 120), LIGHT_BLUE)
+        covered = np.isfinite(depth)
         assert covered.sum() > 4000
         np.testing.assert_allclose(draw(vertices, half, camera), expected, rtol=0, atol=1.0)
 
@@ -323,7 +204,8 @@ def test_a_closed_mesh_with_its_faces_inward_has_the_same_outline_and_near_side(
     vertices, faces = lumpy_body()
     camera, size = Camera(60.0, 80.0, 60.0), (160, 120)
     inward = faces[:, ::-1]
-    expected, covered = reference_picture(vertices, inward, camera, size, WHITE)
+    expected, depth = reference_picture(vertices, inward, camera, size, WHITE)
+    covered = np.isfinite(depth)
     np.testing.assert_array_equal(mask_of(vertices, inward, camera), covered)
     picture = draw(vertices, inward, camera, colour=WHITE)
     np.testing.assert_allclose(picture, expected, rtol=0, atol=1.0)
@@ -333,7 +215,8 @@ def test_vertices_far_from_the_origin_do_not_turn_the_mesh_inside_out() -> None:
     vertices, faces = lumpy_body()
     moved = vertices + np.array([7, -5, 30], np.float32)
     camera, size = Camera(60.0, -230.0, 290.0), (160, 120)
-    expected, covered = reference_picture(moved, faces, camera, size, LIGHT_BLUE)
+    expected, depth = reference_picture(moved, faces, camera, size, LIGHT_BLUE)
+    covered = np.isfinite(depth)
     assert covered.sum() > 500
     np.testing.assert_allclose(draw(moved, faces, camera), expected, rtol=0, atol=1.0)
 
@@ -538,3 +421,135 @@ def test_faces_of_any_whole_number(dtype: npt.DTypeLike) -> None:
     checked = checked_faces(np.array([(0, 1, 2)], dtype))
     assert checked.dtype == np.int32
     assert checked.tolist() == [[0, 1, 2]]
+
+
+# --- Smooth outlines ---
+
+FINE = 16  # parts that each side of a pixel is divided into
+
+
+def coverage_reference(
+    vertices: Array, faces: Array, camera: Camera, size: tuple[int, int]
+) -> Array:
+    """(H, W) in 0…1: how much of each pixel the mesh covers, from a picture FINE times finer."""
+    fine = Camera(
+        camera.scale * FINE,
+        (camera.offset_x + 0.5) * FINE - 0.5,
+        (camera.offset_y + 0.5) * FINE - 0.5,
+    )
+    width, height = size
+    mask = mask_of(vertices, faces, fine, (width * FINE, height * FINE))
+    shares: Array = mask.reshape(height, FINE, width, FINE).mean((1, 3))
+    return shares
+
+
+def smooth(
+    vertices: Array, faces: Array, camera: Camera, size: tuple[int, int] = (160, 120), **look: Any
+) -> Array:
+    picture = np.full((size[1], size[0], 3), look.pop("background", GREY), np.uint8)
+    FastRenderer(faces, antialias=True).draw(picture, vertices, camera, **look)
+    return picture
+
+
+def smooth_coverage(vertices: Array, faces: Array, camera: Camera, size: tuple[int, int]) -> Array:
+    shares: Array = 1 - smooth(vertices, faces, camera, size, background=255, colour=BLACK) / 255.0
+    return shares[..., 0]
+
+
+@pytest.mark.parametrize(("size", "camera"), VIEWS, ids=VIEW_IDS)
+@pytest.mark.parametrize("seed", range(3))
+def test_smooth_outlines_agree_with_a_finer_picture(
+    size: tuple[int, int], camera: Camera, seed: int
+) -> None:
+    vertices, faces = lumpy_body(seed)
+    expected = coverage_reference(vertices, faces, camera, size)
+    differences = np.abs(smooth_coverage(vertices, faces, camera, size) - expected)
+    at_outline = (expected > 0) & (expected < 1)
+    assert differences[~at_outline].max() < 0.05
+    if at_outline.any():
+        plain = np.abs(mask_of(vertices, faces, camera, size) - expected)[at_outline]
+        # Where two parts of a body meet at its outline their shares add up, which is too much.
+        assert differences[at_outline].mean() < 0.05
+        assert differences[at_outline].mean() < plain.mean() / 4
+
+
+@pytest.mark.parametrize("size", [(160, 120), (101, 77)])
+def test_smooth_outlines_of_a_sphere_are_exact(size: tuple[int, int]) -> None:
+    """No part of a sphere overlaps another at its outline, so nothing is approximate."""
+    vertices, faces = sphere(40, 60)
+    camera = Camera(45.3, 70.2, 50.9)  # partly outside the smaller picture
+    expected = coverage_reference(vertices, faces, camera, size)
+    coverage = smooth_coverage(vertices, faces, camera, size)
+    at_outline = (expected > 0) & (expected < 1)
+    assert at_outline.sum() > 150
+    np.testing.assert_allclose(coverage, expected, rtol=0, atol=0.04)
+    assert abs((coverage - expected)[at_outline].mean()) < 0.004
+
+
+def test_what_is_thinner_than_a_pixel_is_seen() -> None:
+    vertices, faces = sphere(40, 60)
+    needle = vertices * np.array([0.004, 0.8, 0.004], np.float32)
+    camera = Camera(50.0, 80.5, 60.5)  # between two columns of pixel centres
+    assert mask_of(needle, faces, camera).sum() == 0
+    coverage = smooth_coverage(needle, faces, camera, (160, 120))
+    expected = coverage_reference(needle, faces, camera, (160, 120))
+    assert expected.sum() > 20
+    np.testing.assert_allclose(coverage.sum(), expected.sum(), rtol=0.05)
+    # It has its own colour, not that of something else.
+    picture = smooth(needle, faces, camera, background=0, colour=(0.0, 1.0, 0.0))
+    assert (picture[..., 1] > 0).sum() > 50
+    assert (picture[..., [0, 2]] == 0).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_smooth_pictures_are_plain_ones_inside_and_outside(seed: int) -> None:
+    vertices, faces = lumpy_body(seed)
+    camera, size = Camera(60.0, 80.0, 60.0), (160, 120)
+    expected = coverage_reference(vertices, faces, camera, size)
+    picture, plain = smooth(vertices, faces, camera), draw(vertices, faces, camera)
+    same = (expected == 0) | (expected == 1)
+    assert (np.abs(picture.astype(int) - plain)[same] <= 1).mean() > 0.999
+    assert np.abs(picture[expected == 0].astype(int) - GREY).max() <= 2
+    between = np.abs(picture.astype(int) - GREY) <= np.abs(plain.astype(int) - GREY) + 60
+    assert between[~same].mean() > 0.9
+
+
+def test_smooth_outlines_of_a_mesh_with_holes() -> None:
+    """Its outline is smooth too, and nothing shows through where front meets back inside it."""
+    vertices, faces = sphere(40, 60)
+    camera, size = Camera(45.3, 80.2, 60.9), (160, 120)
+    broken = vertices.copy()
+    broken[int(np.argmin(vertices[:, 2]))] = np.nan
+    cut = faces[vertices[faces][:, :, 1].mean(1) > -0.3]
+    tipped = vertices @ np.array([[1, 0, 0], [0, 0.8, 0.6], [0, -0.6, 0.8]], np.float32)
+    for mesh, triangles in ((broken, faces), (tipped, cut), (vertices, faces[:-1])):
+        expected = coverage_reference(mesh, triangles, camera, size)
+        differences = np.abs(smooth_coverage(mesh, triangles, camera, size) - expected)
+        at_outline = (expected > 0) & (expected < 1)
+        assert differences[at_outline].mean() < 0.03
+        assert differences[~at_outline].max() < 0.02
+
+
+@pytest.mark.parametrize("alpha", [0, 0.4])
+def test_smooth_outlines_of_a_translucent_mesh(alpha: float) -> None:
+    vertices, faces = lumpy_body()
+    camera = Camera(60.0, 80.0, 60.0)
+    opaque = smooth(vertices, faces, camera).astype(float)
+    picture = smooth(vertices, faces, camera, alpha=alpha)
+    np.testing.assert_allclose(picture, GREY + alpha * (opaque - GREY), rtol=0, atol=1.0)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_smooth_pictures_stay_within_their_memory(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    vertices, faces = lumpy_body(seed)
+    if seed % 2:
+        vertices[rng.random(len(vertices)) < 0.05] *= np.float32(10.0 ** rng.uniform(0, 30))
+        vertices[rng.random(len(vertices)) < 0.02] = rng.choice([np.nan, np.inf, -200.0])
+    width, height = int(rng.integers(1, 90)), int(rng.integers(1, 90))
+    scale = float(10.0 ** rng.uniform(-3, 8)) * rng.choice([-1, 1])
+    memory = np.full((3 * height, width, 3), GREY, np.uint8)
+    camera = Camera(scale, *rng.uniform(-200, 200, 2))
+    FastRenderer(faces, antialias=True).draw(memory[height : 2 * height], vertices, camera)
+    assert (memory[:height] == GREY).all()
+    assert (memory[2 * height :] == GREY).all()
