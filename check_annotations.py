@@ -256,7 +256,8 @@ def _table_lines(row: _Checked) -> str:
 
 def _summary(verdicts: collections.Counter[str], found: collections.Counter[str]) -> str:
     parts = [f"{verdicts[v]} {v}" for v in ("ok", "odd", "wrong", _BROKEN) if verdicts[v]]
-    names = ", ".join(f"{name} {count}" for name, count in found.most_common())
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    names = ", ".join(f"{name} {count}" for name, count in ordered)
     total = verdicts.total()
     clips = f"{total} clip{'s' if total != 1 else ''}"
     return f"{clips}: {', '.join(parts) or 'nothing to check'}{f' ({names})' if names else ''}"

@@ -47,8 +47,10 @@ FRAME_APART = 5.0
 """Times the clip's own residual that a frame may leave."""
 SCALE_TOLERANCE = {"cocoplus": 0.03, "smpl": 0.1}
 """Relative: noise moves a scale by less; the nearest frames in use, 5:4, are 1.25 from square."""
-STEADY_SCALE = 0.1
-"""A factor between camera and keypoints is one of units only where it is the same in all frames."""
+STEADY_SCALE = 0.25
+"""Relative: a factor between cameras and keypoints is one of units only if all frames share it."""
+ROUGHLY = 0.15
+"""Relative: how far the joints' spread alone, with noise, can be off a unit."""
 PIXELS_FROM = 50.0
 """Keypoints of which so many make a frame's height are in pixels."""
 PLAUSIBLE_ASPECT = 5.0
@@ -74,7 +76,8 @@ NOISE_SIGMAS = 10.0
 FASTEST_STEP_SEC = 0.1
 """Labels farther apart say nothing about jumps: people turn round in less."""
 FLIP_M = 0.08
-"""Out and back within two frames, mean over all joints: 10 g at 25 frames per second."""
+"""Out and back, mean over all joints, at 25 frames per second: 10 g. Slower labels leave more time
+to move, by the square."""
 FLIP_ORIENTATION_RAD = 1.0
 FLIP_POSE_RAD = 0.3
 """The same for the global orientation, and for the mean over the other 23 joints."""
@@ -453,8 +456,7 @@ def _check_units_and_offset(
     findings: list[Finding],
 ) -> _Camera:
     tolerance = SCALE_TOLERANCE[relation.joint_set]
-    ratio = 1.0 if abs(relation.ratio - 1) <= tolerance else relation.ratio
-    unit = _keypoint_unit(relation.scales[:, 1], clip.cameras[:, 0], tolerance)
+    unit, ratio = _settle_units(clip, points, keypoints, relation, tolerance)
     aspect = None if ratio == 1.0 else 1 / ratio
     units: Literal["height", "frame", "other"] = "height" if ratio == 1.0 else "frame"
     if unit != 1.0:
@@ -462,9 +464,7 @@ def _check_units_and_offset(
         aspect, message = _about_units(unit, ratio, tolerance)
         findings.append(Finding("keypoint-units", "wrong", message))
     # In heights of the frame on both axes the two conventions can be told apart.
-    in_heights = dataclasses.replace(
-        clip, joints_3d=points, keypoints_2d=keypoints / (unit * np.array([ratio, 1.0]))
-    )
+    in_heights = _in_heights(clip, points, keypoints, unit, ratio)
     resolved = resolve_camera(in_heights, LINES, LINES, units="height")
     inside, outside = _px(in_heights, "inside"), _px(in_heights, "outside")
     xyz, uv = _pairs(points, in_heights.keypoints_2d * LINES, relation.joint_set)
@@ -505,13 +505,58 @@ def _px(clip: ClipAnnotations, convention: Literal["inside", "outside"]) -> floa
     return resolve_camera(clip, LINES, LINES, convention, "height").residual_px_median
 
 
-def _keypoint_unit(scales: Array, camera_scales: Array, tolerance: float) -> float:
-    """How many of the keypoints' vertical unit make the cameras' one; 1 where nothing is steady."""
+def _in_heights(
+    clip: ClipAnnotations, points: Array, keypoints: Array, unit: float, ratio: float
+) -> ClipAnnotations:
+    scaled = keypoints / (unit * np.array([ratio, 1.0]))
+    return dataclasses.replace(clip, joints_3d=points, keypoints_2d=scaled)
+
+
+def _settle_units(
+    clip: ClipAnnotations, points: Array, keypoints: Array, relation: _Relation, tolerance: float
+) -> tuple[float, float]:
+    """How many of the keypoints' vertical units make the cameras' one, and x units per y unit.
+
+    The joints' spread tells both whatever the offset means, but a small person's only roughly;
+    the place of the person in the frame tells them well, for either reading of the offset. The
+    reading that leaves least is believed.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
-        units = scales / camera_scales
+        units = relation.scales[:, 1] / clip.cameras[:, 0]
     unit = _median(units)
-    steady = np.isfinite(unit) and unit > 0 and _deviation(units) <= STEADY_SCALE * unit
-    return unit if steady and abs(unit - 1) > tolerance else 1.0
+    is_steady = np.isfinite(unit) and unit > 0 and _deviation(units) <= STEADY_SCALE * unit
+    rough = np.array([relation.ratio, 1.0]) * (unit if is_steady else 1.0)
+    xyz, uv = _pairs(points, keypoints, relation.joint_set)
+    scale, offset = clip.cameras[:, None, :1], clip.cameras[:, None, 1:]
+    tried = []
+    readings: tuple[tuple[Literal["inside", "outside"], Array], ...] = (
+        ("inside", scale * (xyz[..., :2] + offset)),
+        ("outside", scale * xyz[..., :2] + offset),
+    )
+    for convention, seen in readings:
+        fine = np.array([_factor(seen[..., axis], uv[..., axis]) for axis in (0, 1)])
+        for factors in (rough, np.where(np.abs(fine / rough - 1) < ROUGHLY, fine, rough)):
+            unit = _snapped(factors[1], tolerance) if is_steady else 1.0
+            ratio = _snapped(factors[0] / unit, tolerance)
+            left = _px(_in_heights(clip, points, keypoints, unit, ratio), convention)
+            tried.append((np.inf if left is None else left, unit, ratio))
+    _, unit, ratio = min(tried, key=lambda item: item[0])
+    return unit, ratio
+
+
+def _snapped(factor: float, tolerance: float) -> float:
+    return 1.0 if abs(factor - 1) <= tolerance else float(factor)
+
+
+def _factor(given: Array, wanted: Array) -> float:
+    """The one that takes `given` to `wanted` with the least sum of distances."""
+    known = np.isfinite(given) & np.isfinite(wanted) & (given != 0)
+    if not known.any():
+        return float("inf")
+    ratios, weights = wanted[known] / given[known], np.abs(given[known])
+    order = np.argsort(ratios)
+    total = np.cumsum(weights[order])
+    return float(ratios[order][np.searchsorted(total, total[-1] / 2)])
 
 
 def _about_units(unit: float, ratio: float, tolerance: float) -> tuple[float | None, str]:
@@ -763,12 +808,13 @@ def _check_jumps(
 ) -> tuple[int, ...]:
     if step is None or step > FASTEST_STEP_SEC:
         return ()
-    orientation, pose = _angles(clip.pose, 1), _angles(clip.pose, 2)
+    slow = max(1.0, 25 * step)
+    one, two = _angles(clip.pose, 1), _angles(clip.pose, 2)
     joint_steps = [_mean_length(points[lag:] - points[:-lag]) for lag in (1, 2)]
     signals = [
-        _Steps("joints", FLIP_M, joint_steps[0], joint_steps[1]),
-        _Steps("global orientation", FLIP_ORIENTATION_RAD, orientation[:, 0], pose[:, 0]),
-        _Steps("pose", FLIP_POSE_RAD, orientation[:, 1:].mean(1), pose[:, 1:].mean(1)),
+        _Steps("joints", FLIP_M * slow**2, joint_steps[0], joint_steps[1]),
+        _Steps("global orientation", FLIP_ORIENTATION_RAD * slow**2, one[:, 0], two[:, 0]),
+        _Steps("pose", FLIP_POSE_RAD * slow**2, one[:, 1:].mean(1), two[:, 1:].mean(1)),
     ]
     flipped: dict[int, list[str]] = {}
     for signal in signals:
@@ -780,7 +826,7 @@ def _check_jumps(
             f"{_rows(sorted(flipped))}: away from both neighbours, which agree ({', '.join(names)})"
         )
         findings.append(Finding("flipped-frame", "wrong", message, tuple(sorted(flipped))))
-    far = _outlying(joint_steps[0], together, JUMP_M)
+    far = _outlying(joint_steps[0], together, JUMP_M * slow)
     jumps = [row for row in (np.flatnonzero(far) + 1).tolist() if not {row, row - 1} & set(flipped)]
     if jumps:
         message = f"the body jumps at {_rows(jumps)}, by up to {joint_steps[0][far].max():.2f} m"

@@ -145,6 +145,26 @@ def test_noisy_keypoints_are_no_fault(noise_px: float, units: float, seed: int) 
         assert diagnosis.aspect == pytest.approx(ASPECT, rel=0.05)
 
 
+@pytest.mark.parametrize("seed", range(25))
+def test_people_of_any_size_in_any_frame_are_not_called_wrong(seed: int) -> None:
+    """Far from the frame's left edge a small error in the aspect is many pixels."""
+    rng = np.random.default_rng(SEED + seed)
+    kept = np.sort(rng.choice(70, rng.integers(5, 71), replace=False))
+    content = rows_of(sample_content(), kept)
+    aspect = rng.choice([1.0, ASPECT, 4 / 3, 1 / ASPECT])
+    scale = content["cameras"][:, :1] * rng.uniform(0.15, 1.2)
+    centre = content["cameras"][:, :1] * content["cameras"][:, 1:]
+    content["cameras"] = np.hstack([scale, centre / scale])
+    seen = scale[:, None] * content[JOINTS][:, :19, :2] + centre[:, None]
+    noise = rng.normal(0, rng.uniform(0, 10) / 1080, seen.shape)
+    content[KEYPOINTS] = (seen + noise) / [aspect, 1.0]
+    content[JOINTS] = content[JOINTS] + rng.normal(0, 0.004, content[JOINTS].shape)
+    diagnosis = diagnosed(content)
+    assert diagnosis.verdict != "wrong"
+    assert diagnosis.camera_convention == "inside"
+    assert diagnosis.aspect == (None if aspect == 1.0 else pytest.approx(aspect, rel=0.02))
+
+
 @pytest.mark.parametrize("share", [0.15, 0.5, 0.9])
 def test_gaps_are_no_fault(share: float) -> None:
     kept = np.flatnonzero(np.random.default_rng(SEED).random(70) < share)
