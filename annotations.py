@@ -23,6 +23,8 @@ Array = npt.NDArray[Any]
 
 NUM_KEYPOINTS = 19
 JOINT_ROWS = (19, 24)
+TIME_NOT_ASCENDING = "`time` is not ascending"
+"""How the warning of a clip whose rows had to be sorted begins."""
 
 _FIELDS: Mapping[str, tuple[str, tuple[int | None, ...]]] = {
     # key in the file: (field of ClipAnnotations, shape after N; None stands for any length)
@@ -242,5 +244,5 @@ def _in_time_order(arrays: dict[str, Array]) -> tuple[dict[str, Array], list[str
         return arrays, []
     order = np.argsort(time, kind="stable")
     first = int(np.argmax(np.diff(time) < 0)) + 1
-    warning = f"`time` is not ascending (first at row {first}); the rows were sorted by time"
+    warning = f"{TIME_NOT_ASCENDING} (first at row {first}); the rows were sorted by time"
     return {key: array[order] for key, array in arrays.items()}, [warning]

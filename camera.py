@@ -31,7 +31,7 @@ NEAR_ORTHOGRAPHIC_DISTANCE = 100.0
 
 # SMPL's 24 skeleton joints that are also among the 19: (row in SMPL's 24, row in the 19).
 # The neck is left out: the two sets put it in different places.
-_SHARED_WITH_SMPL = np.array(
+SHARED_WITH_SMPL = np.array(
     [
         *[(8, 0), (5, 1), (2, 2), (1, 3), (4, 4), (7, 5)],  # ankle, knee, hip; hip, knee, ankle
         *[(21, 6), (19, 7), (17, 8), (16, 9), (18, 10), (20, 11)],  # wrist, elbow, shoulder; ...
@@ -269,7 +269,7 @@ def _pick_joint_set(joints_3d: Array, keypoints_px: list[Array]) -> _Joints:
     cocoplus = _Joints("cocoplus", joints_3d[:, :NUM_KEYPOINTS], np.arange(NUM_KEYPOINTS))
     if joints_3d.shape[1] == NUM_KEYPOINTS:
         return cocoplus
-    smpl = _Joints("smpl", joints_3d[:, _SHARED_WITH_SMPL[:, 0]], _SHARED_WITH_SMPL[:, 1])
+    smpl = _Joints("smpl", joints_3d[:, SHARED_WITH_SMPL[:, 0]], SHARED_WITH_SMPL[:, 1])
 
     def misfit(joints: _Joints) -> float:
         return min(_residual_in_metres(_refit(joints, "height", px)) for px in keypoints_px)

@@ -245,7 +245,7 @@ def _draw(
     _blend_edges(picture[box], opaque[box], coverage, alpha)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _blend(picture: Array, opaque: Array, depth: Array, alpha: float) -> None:
     """Lays `opaque` over the picture wherever something was drawn."""
     for y in range(picture.shape[0]):
@@ -254,7 +254,7 @@ def _blend(picture: Array, opaque: Array, depth: Array, alpha: float) -> None:
                 _mix(picture, opaque, y, x, alpha)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _blend_edges(picture: Array, opaque: Array, coverage: Array, alpha: float) -> None:
     """Lays `opaque` over the picture by how much of each pixel is covered."""
     for y in range(picture.shape[0]):
@@ -264,14 +264,14 @@ def _blend_edges(picture: Array, opaque: Array, coverage: Array, alpha: float) -
                 _mix(picture, opaque, y, x, alpha * min(share, 1.0))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _mix(picture: Array, opaque: Array, y: int, x: int, share: float) -> None:
     for k in range(3):
         under = np.float64(picture[y, x, k])
         picture[y, x, k] = np.uint8(under + share * (np.float64(opaque[y, x, k]) - under) + 0.5)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _coverage(
     points: Array,
     colours: Array,
@@ -309,7 +309,7 @@ def _coverage(
     return coverage
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _add_edge(
     points: Array,
     colours: Array,
@@ -362,7 +362,7 @@ def _add_edge(
             column += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _join_sides(coverage: Array, other: Array, depth: Array) -> None:
     """What the triangles of either side cover, where some hide nothing of the other side.
 
