@@ -131,7 +131,7 @@ class FastRenderer:
 def mesh_bounds(vertices: Array, camera: WeakPerspectiveCamera) -> Bounds:
     """The pixels that a mesh can cover; of no extent where none of its vertices is finite.
 
-    OpenDR's lines reach up to a pixel past the mesh, whoever draws has room for them.
+    One pixel more on each side: OpenDR draws lines, which reach past the mesh.
     """
     view = (camera.scale, camera.offset_x, camera.offset_y)
     left, top, right, bottom = _project(np.ascontiguousarray(vertices, np.float32), view)[2]

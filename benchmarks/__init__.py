@@ -1,0 +1,1 @@
+"""What the tool costs, beside what else could be used."""
