@@ -23,6 +23,8 @@ Array = npt.NDArray[Any]
 
 NUM_KEYPOINTS = 19
 JOINT_ROWS = (19, 24)
+TIME_NOT_ASCENDING = "`time` is not ascending"
+"""How the warning of a clip whose rows had to be sorted begins."""
 
 _FIELDS: Mapping[str, tuple[str, tuple[int | None, ...]]] = {
     # key in the file: (field of ClipAnnotations, shape after N; None stands for any length)
@@ -121,7 +123,7 @@ def _known_fields(content: Mapping[Any, Any], path: str) -> tuple[dict[str, Any]
         key = _OTHER_NAMES.get(text, text)
         if key not in _FIELDS:
             unknown.append(ascii(str(text)[:40])[1:-1])  # keys can hold line breaks
-        elif key in fields:
+        elif key in fields and not _is_same(fields[key], value):
             raise AnnotationError(
                 f"{path}: holds `{key}` twice, under different names; keep the right one"
             )
@@ -139,6 +141,14 @@ def _known_fields(content: Mapping[Any, Any], path: str) -> tuple[dict[str, Any]
 def _about_unknown(keys: list[str]) -> str:
     more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
     return f"unknown keys are ignored: {_quoted(keys[:_LISTED])}{more}"
+
+
+def _is_same(first: object, second: object) -> bool:
+    """Some exports give the cameras under both of their names."""
+    try:
+        return bool(np.array_equal(np.asarray(first), np.asarray(second)))
+    except ValueError:
+        return False
 
 
 def _quoted(names: list[str]) -> str:
@@ -234,5 +244,5 @@ def _in_time_order(arrays: dict[str, Array]) -> tuple[dict[str, Array], list[str
         return arrays, []
     order = np.argsort(time, kind="stable")
     first = int(np.argmax(np.diff(time) < 0)) + 1
-    warning = f"`time` is not ascending (first at row {first}); the rows were sorted by time"
+    warning = f"{TIME_NOT_ASCENDING} (first at row {first}); the rows were sorted by time"
     return {key: array[order] for key, array in arrays.items()}, [warning]

@@ -17,11 +17,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from errors import BodyModelError
+from kernels import kernel
 from model_files import Array, read_array, read_arrays
 
 JOINT_COUNT = 24
@@ -154,7 +154,7 @@ def _nonzero_by_row(matrix: Float32) -> _Rows:
     return _Rows(np.concatenate(([0], np.cumsum(counts))), column, matrix[row, column])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _rotations(pose: Float64) -> Float64:
     """Axis-angle (T, 24, 3) to matrices (T, 24, 3, 3).
 
@@ -182,7 +182,7 @@ def _rotations(pose: Float64) -> Float64:
     return matrices
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _chain(
     rotations: Float64, rest: Float64, parents: npt.NDArray[np.int64]
 ) -> tuple[Float32, Float32]:
@@ -222,7 +222,7 @@ def _chain(
     return joints, transforms
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _blend(template: Float32, directions: Float32, coefficients: Float32, out: Float32) -> None:
     """Sums template and blend shapes into `out` (T, 3 V), in the order of the coefficients.
 
@@ -255,7 +255,7 @@ def _blend(template: Float32, directions: Float32, coefficients: Float32, out: F
                 out[t + i, start : start + used] = sums[i, :used]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _skin(
     starts: npt.NDArray[np.int64],
     joints: npt.NDArray[np.int64],
@@ -284,7 +284,7 @@ def _skin(
             out[v, 2] = zx * x + zy * y + zz * z + zt
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _regress(
     starts: npt.NDArray[np.int64],
     columns: npt.NDArray[np.int64],

@@ -31,7 +31,7 @@ NEAR_ORTHOGRAPHIC_DISTANCE = 100.0
 
 # SMPL's 24 skeleton joints that are also among the 19: (row in SMPL's 24, row in the 19).
 # The neck is left out: the two sets put it in different places.
-_SHARED_WITH_SMPL = np.array(
+SHARED_WITH_SMPL = np.array(
     [
         *[(8, 0), (5, 1), (2, 2), (1, 3), (4, 4), (7, 5)],  # ankle, knee, hip; hip, knee, ankle
         *[(21, 6), (19, 7), (17, 8), (16, 9), (18, 10), (20, 11)],  # wrist, elbow, shoulder; ...
@@ -42,6 +42,8 @@ _SHARED_WITH_SMPL = np.array(
 _FIT_TOLERANCE = 0.004
 # ... or not much more than the best weak-perspective camera that there is for each frame ...
 _FIT_RATIO = 2.0
+# Where even that camera leaves this share of the height, no camera is to blame.
+_HOPELESS = 0.05
 # ... or, where the joints themselves are only alike, no more metres than SMPL's skeleton and the
 # cocoplus joints lie apart.
 _SKELETON_TOLERANCE = 0.05
@@ -202,6 +204,11 @@ def resolve_camera(
             best = _first_of_the_best([r for r in readings if r.units == refit.units])
             left = f"leaves {best.typical_px:.1f} px between 3D and 2D joints (median)"
             warnings.append(f"the requested camera convention `{convention}` {left}")
+    if np.inf > refit.typical_px > _HOPELESS * height:
+        warnings.append(
+            f"even the best camera of each frame leaves {refit.typical_px:.1f} px between 3D and "
+            "2D joints (median): they do not belong together"
+        )
     warnings += _frames_apart(best.residuals_px, limit)
     return ResolvedCamera(
         cameras_px=best.cameras_px,
@@ -262,7 +269,7 @@ def _pick_joint_set(joints_3d: Array, keypoints_px: list[Array]) -> _Joints:
     cocoplus = _Joints("cocoplus", joints_3d[:, :NUM_KEYPOINTS], np.arange(NUM_KEYPOINTS))
     if joints_3d.shape[1] == NUM_KEYPOINTS:
         return cocoplus
-    smpl = _Joints("smpl", joints_3d[:, _SHARED_WITH_SMPL[:, 0]], _SHARED_WITH_SMPL[:, 1])
+    smpl = _Joints("smpl", joints_3d[:, SHARED_WITH_SMPL[:, 0]], SHARED_WITH_SMPL[:, 1])
 
     def misfit(joints: _Joints) -> float:
         return min(_residual_in_metres(_refit(joints, "height", px)) for px in keypoints_px)

@@ -13,9 +13,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from kernels import kernel
 
 Array = npt.NDArray[Any]
 Planes = tuple[Array, Array, Array]
@@ -102,7 +103,7 @@ def planes_from_rgb(before: Array, rgb: Array, planes: Planes, box: Box, matrix:
     _to_planes(before, rgb, *planes, box.left, box.top, matrix)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _to_rgb(
     luma: Array, u_plane: Array, v_plane: Array, left: int, top: int, matrix: Array, rgb: Array
 ) -> None:
@@ -123,7 +124,7 @@ def _to_rgb(
                     rgb[j, k, 2] = _byte(grey + blue_more)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _to_planes(
     before: Array,
     rgb: Array,
@@ -166,7 +167,7 @@ def _to_planes(
             )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _byte(value: np.float32) -> np.uint8:
     """Rounds to 0…255."""
     if value <= 0:

@@ -18,6 +18,10 @@ class ClipNameError(PoseKineticsError, ValueError):
     """A file name or clip id that is not of the form `<video_id>_<start>_<end>`."""
 
 
+class InputError(PoseKineticsError, ValueError):
+    """Something given to draw that holds no clip, is damaged, or must not be touched."""
+
+
 class AnnotationError(PoseKineticsError, ValueError):
     """A pickle that cannot be read, or whose arrays are missing, misshapen or not finite."""
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 import math
 from typing import Any, Protocol
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from camera import NEAR_ORTHOGRAPHIC_DISTANCE, WeakPerspectiveCamera
 from colour import Bounds
 from errors import FacesError
+from kernels import kernel
 
 Array = npt.NDArray[Any]
 Colour = tuple[float, float, float]
@@ -200,7 +200,7 @@ def _edges(faces: Array, is_closed: bool) -> Array:
     return edges[edges[:, 0] < edges[:, 1]]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _draw(
     picture: Array,
     vertices: Array,
@@ -247,7 +247,7 @@ def _draw(
     _blend_edges(picture[box], opaque[box], coverage, alpha)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _blend(picture: Array, opaque: Array, depth: Array, alpha: float) -> None:
     """Lays `opaque` over the picture wherever something was drawn."""
     for y in range(picture.shape[0]):
@@ -256,7 +256,7 @@ def _blend(picture: Array, opaque: Array, depth: Array, alpha: float) -> None:
                 _mix(picture, opaque, y, x, alpha)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _blend_edges(picture: Array, opaque: Array, coverage: Array, alpha: float) -> None:
     """Lays `opaque` over the picture by how much of each pixel is covered."""
     for y in range(picture.shape[0]):
@@ -267,7 +267,7 @@ def _blend_edges(picture: Array, opaque: Array, coverage: Array, alpha: float) -
                 _mix(picture, opaque, y, x, alpha if share > _WHOLE else alpha * share)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _mix(picture: Array, opaque: Array, y: int, x: int, share: float) -> None:
     for k in range(3):
         if share >= 1:
@@ -277,7 +277,7 @@ def _mix(picture: Array, opaque: Array, y: int, x: int, share: float) -> None:
         picture[y, x, k] = np.uint8(under + share * (np.float64(opaque[y, x, k]) - under) + 0.5)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _coverage(
     points: Array,
     colours: Array,
@@ -310,7 +310,7 @@ def _coverage(
     return coverage
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _add_edge(
     points: Array,
     colours: Array,
@@ -363,7 +363,7 @@ def _add_edge(
             column += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _join_sides(coverage: Array, other: Array, depth: Array) -> None:
     """What the triangles of either side cover, where some hide nothing of the other side.
 
@@ -387,7 +387,7 @@ def _join_sides(coverage: Array, other: Array, depth: Array) -> None:
             before = share
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _project(
     vertices: Array, camera: tuple[float, float, float]
 ) -> tuple[Array, bool, tuple[float, float, float, float]]:
@@ -415,7 +415,7 @@ def _project(
     return points, is_whole, (left, top, right, bottom)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _vertex_normals(
     vertices: Array, points: Array, is_whole: bool, faces: Array
 ) -> tuple[Array, float]:
@@ -444,7 +444,7 @@ def _vertex_normals(
     return normals, volume
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _shade(vertices: Array, normals: Array, lights: Array, albedo: Array) -> Array:
     """(V, 3) colours in 0…255: Σ over the lights of albedo · light · max(0, n · l), clipped."""
     count = len(vertices)
@@ -476,7 +476,7 @@ def _shade(vertices: Array, normals: Array, lights: Array, albedo: Array) -> Arr
     return colours
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def _rasterise(  # noqa: PLR0915 the innermost loop of the tool stays in one piece
     points: Array, colours: Array, faces: Array, facing: float, depth: Array, picture: Array
 ) -> None:
@@ -549,7 +549,7 @@ def _rasterise(  # noqa: PLR0915 the innermost loop of the tool stays in one pie
                 wc += c_across
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _byte(value: np.float32) -> np.uint8:
     """Rounds to 0…255: in a sliver rounding can carry a colour past those of its corners."""
     return np.uint8(min(max(value, np.float32(0)), np.float32(255)) + np.float32(0.5))

@@ -25,7 +25,7 @@ from faces import FACES_FILE
 from kinetics_download import define_download_flags, download_options
 from renderer import COLOURS, Colour
 
-_OK, _FAILED, _WRONG_USAGE = 0, 1, 2
+_OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
 _OUTPUTS = ("video", "frames")
 _SAMPLE = "samples/sampleDance_10_14.pkl"
 
@@ -44,13 +44,17 @@ def main(arguments: list[str]) -> int:
             return _OK
         if rest:
             raise flags.Error(f"{rest[0]!r} is not a flag; give the pickle with --filename")
-        if values.filename is None:
+        if not values.filename:
             raise flags.Error(f"--filename is missing; to see the sample: --filename {_SAMPLE}")
         options = _options(values)
     except flags.Error as error:
         print(f"run_visualise: {error} (--help lists the flags)", file=sys.stderr)
         return _WRONG_USAGE
-    return _run(Path(values.filename), options, show_trace=values.verbosity > 0)
+    try:
+        return _run(Path(values.filename), options, show_trace=values.verbosity > 0)
+    except KeyboardInterrupt:
+        print("run_visualise: interrupted; nothing half-written was left", file=sys.stderr)
+        return _INTERRUPTED
 
 
 def _run(pickle_path: Path, options: visualise.VisualiseOptions, show_trace: bool) -> int:

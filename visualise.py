@@ -167,6 +167,8 @@ def _visualise(
     progress: Progress | None,
 ) -> None:
     """The way of the data: pickle → video → camera → picture → file."""
+    if not pickle_path.exists():
+        raise AnnotationError(f"{pickle_path}: No such file; expected a pickle of the dataset")
     clip = parse_clip_name(report.clip)
     report.video_id, report.start_sec, report.end_sec = dataclasses.astuple(clip)
     annotations = read_annotations(pickle_path)
@@ -201,10 +203,10 @@ def _visualise(
             report.frames_labelled = matcher.matched
             report.labels_dropped = matcher.dropped
             _check_frames(report, reader)
-            if options.frames == "labelled" and not report.frames_drawn:
+            if not report.frames_drawn:
                 raise AnnotationError(
                     f"{pickle_path}: none of its {len(annotations)} labels falls into the video "
-                    f"(0 to {duration:.2f} s); draw the video without them with --frames=all"
+                    f"(0 to {duration:.2f} s); is it the right video, and is `time` in seconds?"
                 )
 
 
@@ -390,8 +392,8 @@ def _check_frames(report: ClipReport, reader: VideoReader | BlankVideo) -> None:
         )
     if report.labels_dropped:
         report.warnings.append(
-            f"{report.labels_dropped} labels were not drawn: they are past the end of the video, "
-            "or a frame had a nearer one"
+            f"labels that were not drawn: {report.labels_dropped}; they lie outside the video, or "
+            "a frame had a nearer one"
         )
     if reader.undecodable_packets:
         report.warnings.append(

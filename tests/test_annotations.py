@@ -295,3 +295,9 @@ def test_errors_of_the_safe_reader_name_the_file(tmp_path: Path) -> None:
     path.write_bytes(b"cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(UnsafePickleError, match=r"clip\.pkl: refused: it asks for `os\.system`"):
         read_annotations(path)
+
+
+def test_cameras_under_both_names_may_agree() -> None:
+    content = make_content()
+    content["camera"] = content["cameras"].copy()
+    assert validate(content, "clip.pkl").warnings == ()
