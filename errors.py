@@ -18,6 +18,10 @@ class ClipNameError(PoseKineticsError, ValueError):
     """A file name or clip id that is not of the form `<video_id>_<start>_<end>`."""
 
 
+class InputError(PoseKineticsError, ValueError):
+    """Something given to draw that holds no clip, is damaged, or must not be touched."""
+
+
 class AnnotationError(PoseKineticsError, ValueError):
     """A pickle that cannot be read, or whose arrays are missing, misshapen or not finite."""
 
@@ -44,6 +48,18 @@ class VideoReadError(PoseKineticsError, OSError):
 
 class VideoTruncatedError(VideoReadError):
     """A video that ends before its own header says that it does."""
+
+
+class ClipCrashError(PoseKineticsError, RuntimeError):
+    """The process that drew the clip ended without a word: killed, crashed, out of memory."""
+
+
+class ClipTimeoutError(PoseKineticsError, TimeoutError):
+    """The clip took longer than it may; its process was ended."""
+
+
+class SchedulerError(PoseKineticsError, ConnectionError):
+    """The cluster's scheduler cannot be reached, or its workers cannot run the tool."""
 
 
 class OutputError(PoseKineticsError, OSError):
