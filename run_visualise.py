@@ -8,20 +8,28 @@ tests/test_command_line.py.
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tqdm
 from absl import flags
 
 import visualise
 from errors import PoseKineticsError
+from inputs import ClipInputs, ClipSource, find_clip, is_batch
+from messages import one_line
 from renderer import COLOURS, Colour
 
-_OK, _FAILED, _WRONG_USAGE = 0, 1, 2
+if TYPE_CHECKING:
+    from batch import BatchOptions
+
+_OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
 _OUTPUTS = ("video", "frames")
 _SAMPLE = "samples/sampleDance_10_14.pkl"
+_DASHED_PICKLE = re.compile(r"-[A-Za-z0-9_-]{10}_\d+_\d+\.pkl")
 
 
 def main(arguments: list[str]) -> int:
@@ -32,49 +40,91 @@ def main(arguments: list[str]) -> int:
     """
     values = _define_flags()
     try:
-        rest = values(arguments)[1:]
+        inputs = values(_without_leading_dashes(arguments))[1:]
         if values.help:
             print(__doc__.partition("\n\n")[0], values.get_help(), sep="\n")
             return _OK
-        if rest:
-            raise flags.Error(f"{rest[0]!r} is not a flag; give the pickle with --filename")
-        if values.filename is None:
+        inputs = values.filename + inputs
+        if not inputs:
             raise flags.Error(f"--filename is missing; to see the sample: --filename {_SAMPLE}")
         options = _options(values)
+        if values.clip is None and is_batch(inputs):
+            if options.video is not None:
+                raise flags.Error("--video goes with one clip; for many give --video_dir")
+            return _run_batch(inputs, options, values)
     except flags.Error as error:
         print(f"run_visualise: {error} (--help lists the flags)", file=sys.stderr)
         return _WRONG_USAGE
-    return _run(Path(values.filename), options, show_trace=values.verbosity > 0)
+    show_trace = values.verbosity > 0
+    try:
+        source = (
+            ClipSource(Path(inputs[0])) if values.clip is None else find_clip(inputs, values.clip)
+        )
+    except PoseKineticsError as error:
+        return _failed(error, show_trace)
+    return _run(source, options, show_trace)
 
 
-def _run(pickle_path: Path, options: visualise.VisualiseOptions, show_trace: bool) -> int:
+def _without_leading_dashes(arguments: list[str]) -> list[str]:
+    """Every fiftieth video id begins with a dash, and so does what a shell makes of `*.pkl`."""
+    return [f"./{text}" if _DASHED_PICKLE.fullmatch(text) else text for text in arguments]
+
+
+def _run_batch(
+    inputs: list[str], options: visualise.VisualiseOptions, values: flags.FlagValues
+) -> int:
+    import batch  # noqa: PLC0415 one clip starts sooner without it
+
+    try:
+        summary = batch.visualise_batch(ClipInputs(inputs), options, _batch_options(values))
+    except PoseKineticsError as error:
+        return _failed(error, values.verbosity > 0)
+    print(batch.table(summary, options.output_dir))
+    if summary.end == "interrupted":
+        return _INTERRUPTED
+    return _FAILED if summary.failed else _OK
+
+
+def _batch_options(values: flags.FlagValues) -> BatchOptions:
+    from batch import BatchOptions  # noqa: PLC0415 one clip starts sooner without it
+
+    return BatchOptions(
+        jobs=values.jobs,
+        scheduler=values.scheduler,
+        clip_timeout=values.clip_timeout or None,
+        overwrite=values.overwrite,
+        retry_failed=values.retry_failed,
+        max_failures=values.max_failures,
+    )
+
+
+def _failed(error: PoseKineticsError, show_trace: bool) -> int:
+    if show_trace:
+        traceback.print_exception(error)
+    print(f"run_visualise: {one_line(str(error))}", file=sys.stderr)
+    return _FAILED
+
+
+def _run(source: ClipSource, options: visualise.VisualiseOptions, show_trace: bool) -> int:
     # disable=None: no bar where nobody watches.
-    with tqdm.tqdm(desc=pickle_path.stem, unit="frame", disable=None, leave=False) as bar:
+    with tqdm.tqdm(desc=source.clip, unit="frame", disable=None, leave=False) as bar:
 
         def progress(done: int, expected: int) -> None:
             bar.total = expected
             bar.update(done - bar.n)
 
         try:
-            report = visualise.visualise_clip(pickle_path, options, progress)
+            report = visualise.visualise_clip(source, options, progress)
         except PoseKineticsError as error:
             bar.close()
-            if show_trace:
-                traceback.print_exc()
-            print(f"run_visualise: {_one_line(str(error))}", file=sys.stderr)
-            return _FAILED
+            return _failed(error, show_trace)
     for warning in report.warnings:
-        print(f"{report.clip}: warning: {_one_line(warning)}", file=sys.stderr)
+        print(f"{report.clip}: warning: {one_line(warning)}", file=sys.stderr)
     print(
         f"{report.clip}: {report.frames_drawn} of {report.frames_total} frames drawn in "
         f"{report.seconds:.1f} s: {options.output_dir / report.clip}"
     )
     return _OK
-
-
-def _one_line(text: str) -> str:
-    """File names and keys may hold line breaks and codes that a terminal would obey."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _options(values: flags.FlagValues) -> visualise.VisualiseOptions:
@@ -113,7 +163,20 @@ def _colour(text: str) -> Colour:
 def _define_flags() -> flags.FlagValues:
     """The flags, in a holder of their own, so that importing this module defines none."""
     values = flags.FlagValues()
-    flags.DEFINE_string("filename", None, "The pickle of one clip.", flag_values=values)
+    values.set_gnu_getopt()  # flags may follow inputs
+    flags.DEFINE_multi_string(
+        "filename",
+        [],
+        "A clip's pickle, a folder of them, a glob in quotes or a tar archive; may be repeated. "
+        "Arguments that are no flags are inputs too.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "clip",
+        None,
+        "Draw only this clip of the inputs: its name without .pkl.",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "video", None, "The clip's video; looked for where it is not given.", flag_values=values
     )
@@ -183,9 +246,36 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_integer(
         "video_crf", 20, "x264's quality: 0 is lossless, 51 the worst.", 0, 51, flag_values=values
     )
+    _define_batch_flags(values)
     flags.DEFINE_integer("verbosity", 0, "1 shows the traceback of an error.", flag_values=values)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
     return values
+
+
+def _define_batch_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_integer(
+        "jobs", None, "Clips drawn at a time; the default is one a core.", 1, flag_values=values
+    )
+    flags.DEFINE_string(
+        "scheduler",
+        None,
+        "Draw on the Dask cluster with this scheduler, such as tcp://host:8786.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "clip_timeout",
+        1800,
+        "Seconds that one of many clips may take; 0: any time.",
+        0,
+        flag_values=values,
+    )
+    flags.DEFINE_boolean("overwrite", False, "Draw finished clips again.", flag_values=values)
+    flags.DEFINE_boolean(
+        "retry_failed", False, "Draw clips again that failed before.", flag_values=values
+    )
+    flags.DEFINE_integer(
+        "max_failures", None, "Stop when so many clips have failed.", 1, flag_values=values
+    )
 
 
 if __name__ == "__main__":

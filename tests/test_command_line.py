@@ -146,9 +146,9 @@ def test_every_flag_reaches_its_option(
 ) -> None:
     met: list[Any] = []
 
-    def visualise_clip(path: Path, options: Any, progress: Any) -> Any:
+    def visualise_clip(source: Any, options: Any, progress: Any) -> Any:
         del progress
-        met.append((path, options))
+        met.append((source.path, options))
         return visualise.ClipReport(clip="clip")
 
     monkeypatch.setattr(visualise, "visualise_clip", visualise_clip)
@@ -266,8 +266,9 @@ def test_help_lists_every_flag(run: Run) -> None:
     [
         ([], "--filename"),
         (["--filename"], "filename"),
-        (["clip.pkl"], "'clip.pkl'"),
-        (["--filename=a.pkl", "b.pkl"], "'b.pkl'"),
+        (["a.pkl", "b.pkl", "--video=v.mp4"], "--video"),
+        (["a.pkl", "b.pkl", "--jobs=0"], "jobs"),
+        (["a.pkl", "b.pkl", "--clip_timeout=-1"], "clip_timeout"),
         (["--filename=a.pkl", "--no_such_flag"], "no_such_flag"),
         (["--filename=a.pkl", "--frames=some"], "some"),
         (["--filename=a.pkl", "--camera_convention=x"], "camera_convention"),
