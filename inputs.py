@@ -91,12 +91,12 @@ def file_stamp(path: Path) -> dict[str, Any] | None:
     return {"path": str(path.absolute()), "size": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
-def pickle_stamp(source: ClipSource, data: bytes) -> dict[str, Any]:
-    """The same for a pickle, with the digest of its bytes."""
-    stamp = {"path": source.name, "size": len(data), "mtime_ns": None}
-    if source.data is None:
-        stamp["mtime_ns"] = (file_stamp(source.path) or stamp)["mtime_ns"]
-    return {**stamp, "sha256": hashlib.sha256(data).hexdigest()}
+def pickle_stamp(source: ClipSource, data: bytes | None) -> dict[str, Any]:
+    """The same for a pickle, with the digest of its bytes; without it where they are not known."""
+    stamp = {"path": source.name, "size": None if data is None else len(data), "mtime_ns": None}
+    if source.data is None and (now := file_stamp(source.path)) is not None:
+        stamp.update(size=now["size"], mtime_ns=now["mtime_ns"])
+    return {**stamp, "sha256": None if data is None else hashlib.sha256(data).hexdigest()}
 
 
 def is_batch(names: Sequence[str]) -> bool:

@@ -69,8 +69,8 @@ def write_failure(source: ClipSource, options: VisualiseOptions, error: PoseKine
         options=recorded_options(options),
         error={"type": type(error).__name__, "message": str(error)},
     )
-    with contextlib.suppress(AnnotationError):
-        report.inputs["pickle"] = pickle_stamp(source, source.read())
+    # Reading its file may be what the process hung in.
+    report.inputs["pickle"] = pickle_stamp(source, source.data)
     with contextlib.suppress(OutputError):
         write_report(report, options.output_dir / source.clip / REPORT_FILE)
 
@@ -78,17 +78,20 @@ def write_failure(source: ClipSource, options: VisualiseOptions, error: PoseKine
 def _is_same_pickle(stamp: object, source: ClipSource) -> bool:
     if not isinstance(stamp, dict):
         return False
-    if source.data is None:
-        now = file_stamp(source.path)
-        if now is None or now["size"] != stamp.get("size"):
-            return False
-        if now["mtime_ns"] == stamp.get("mtime_ns"):
-            return True
-    elif len(source.data) != stamp.get("size"):
+    now = pickle_stamp(source, None)
+    if source.data is not None:
+        now["size"] = len(source.data)
+    if now["size"] is None or now["size"] != stamp.get("size"):
         return False
+    if now["mtime_ns"] is not None and now["mtime_ns"] == stamp.get("mtime_ns"):
+        return True
+    return stamp.get("sha256") is not None and stamp["sha256"] == _digest(source)
+
+
+def _digest(source: ClipSource) -> str | None:
     with contextlib.suppress(AnnotationError):
-        return bool(pickle_stamp(source, source.read())["sha256"] == stamp.get("sha256"))
-    return False
+        return str(pickle_stamp(source, source.read())["sha256"])
+    return None
 
 
 def _is_same_file(stamp: object) -> bool:

@@ -143,6 +143,7 @@ def visualise_clip(
     report = ClipReport(clip=source.clip, options=recorded_options(options))
     if report.clip in {"", ".", ".."}:  # no name for a folder: the report would land elsewhere
         parse_clip_name(report.clip)
+    report.inputs["pickle"] = pickle_stamp(source, None)
     folder = options.output_dir / report.clip
     try:
         _visualise(source, folder, options, report, progress)
