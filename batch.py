@@ -213,6 +213,8 @@ class _Run:
             self.summary.written += 1
         elif outcome.status == "skipped":
             self.summary.skipped += 1
+            if clip not in self._log.written:  # finished in the moment in which a run was killed
+                self._record(task, dataclasses.replace(outcome, status="written"), attempt)
         elif outcome.error is not None:
             self._fail(*outcome.error)
             self._tell(outcome)
@@ -257,7 +259,11 @@ def _error(error: PoseKineticsError) -> dict[str, str]:
 
 
 class _Log:
-    """Appends whole lines to a file that other runs may append to as well."""
+    """Appends whole lines to a file that other runs may append to as well.
+
+    Attributes:
+        written: the clips that it says were written before it was opened.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -266,6 +272,8 @@ class _Log:
         try:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
             self._cut_torn_line()
+            with self._path.open("rb") as lines:
+                self.written = {clip for line in lines if (clip := _written_clip(line))}
         except OSError as error:
             raise output_error(self._path, error) from error
         return self
@@ -295,6 +303,15 @@ class _Log:
                 os.ftruncate(self._descriptor, end)
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+
+def _written_clip(line: bytes) -> str | None:
+    """The clip that a line says was written."""
+    with contextlib.suppress(ValueError):
+        entry = json.loads(line)
+        if isinstance(entry, dict) and entry.get("status") == "written":
+            return str(entry.get("clip"))
+    return None
 
 
 class _Progress:

@@ -244,7 +244,7 @@ def test_kill_9_in_the_middle(tmp_path: Path) -> None:
     assert (ran.returncode, ran.stderr) == (0, "")
     assert len(before) < count
     names = [name_of(number) for number in range(count)]
-    assert set(statuses(tmp_path)) <= set(names)
+    assert set(statuses(tmp_path)) == set(names)
     assert all(lines == ["written"] for lines in statuses(tmp_path).values())
     for name in names:
         assert status_of(tmp_path / "results", name) == ("ok", None)
@@ -318,6 +318,18 @@ def test_a_torn_line_is_cut(tmp_path: Path) -> None:
     path.write_text('{"clip": "a", "status": "written"}\n{"clip": "b", "sta')
     run(tmp_path)
     assert [line["clip"] for line in log_lines(path.parent)] == ["a", name_of(0)]
+
+
+def test_a_line_that_a_kill_prevented_is_made_up_for(tmp_path: Path) -> None:
+    write_clips(tmp_path / "in", 2)
+    run(tmp_path)
+    path = tmp_path / "results" / "batch.jsonl"
+    path.write_text("[1]\n" + path.read_text().splitlines()[0] + "\n")
+    assert run(tmp_path).skipped == 2
+    first, *lines = path.read_text().splitlines()
+    assert first == "[1]"
+    assert sorted(json.loads(line)["clip"] for line in lines) == [name_of(0), name_of(1)]
+    assert {json.loads(line)["status"] for line in lines} == {"written"}
 
 
 def test_an_output_folder_that_cannot_be_written(tmp_path: Path) -> None:
