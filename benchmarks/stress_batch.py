@@ -150,12 +150,12 @@ def archive(folder: Path, count: int) -> None:
                 main_peak, worker_peak = max(main_peak, main_now), max(worker_peak, worker_now)
                 time.sleep(0.1)
             check(process.returncode == 0, f"{part} clips are written")
-        peaks[part] = peak
-        print(
-            f"{part} clips: main process {peak[0] // 1024} MB, largest worker {peak[1] // 1024} MB"
-        )
-    grown = peaks[count][0] - peaks[smaller][0]
-    check(grown < 10 * 1024, f"the main process grew by {grown} kB for ten times the clips")
+        peaks[part] = main_peak, worker_peak
+        print(f"{part} clips: main process {main_peak} kB, largest worker {worker_peak} kB")
+    for name, few, many in zip(
+        ("main process", "worker"), peaks[smaller], peaks[count], strict=True
+    ):
+        check(many - few < 10_000, f"the {name} grew by {many - few} kB for ten times the clips")
 
 
 def _peaks(pid: int) -> tuple[int, int]:
