@@ -40,6 +40,7 @@ Finished = list[tuple[ClipTask, Outcome]]
 _ROOT = Path(__file__).resolve().parent
 _CHILD = _ROOT / "clip_worker.py"
 _FAILED_STARTS = 3  # in a row: then it is not the clips' fault
+_MOST_CLIPS = 1000  # of one process: what libraries leak, some kB a clip, stays bounded
 _GRACE_SEC = 2.0  # for interrupted processes to remove what they were writing
 _LOG_BYTES = 4000
 
@@ -69,6 +70,7 @@ class WorkerProcess:
         self.connection, theirs = multiprocessing.Pipe()
         self.task: ClipTask | None = None
         self.is_ready = False
+        self.clips = 0
         self.log = ""
         self._since = 0.0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as the process
@@ -100,8 +102,16 @@ class WorkerProcess:
             self.is_ready, self._since = True, time.monotonic()
             return None
         self.task = None
+        self.clips += 1
+        if self.clips >= _MOST_CLIPS:
+            self.kill()
         outcome: Outcome = pickle.loads(message)  # noqa: S301 from our own child
         return outcome
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it draws no more clips."""
+        return self.connection.closed
 
     def run(self, task: ClipTask, timeout: float | None) -> Outcome:
         """Draws one clip, and waits for it."""
@@ -214,11 +224,12 @@ class LocalExecutor:
 
     def _receive(self, worker: WorkerProcess, finished: Finished) -> None:
         task, outcome = _task(worker), worker.receive()
+        if worker.has_ended:
+            self._workers.remove(worker)
         if outcome is None:
             self._failed_starts = 0
             return
         if outcome.has_crashed:
-            self._workers.remove(worker)
             self._failed_starts += not worker.is_ready
             if self._failed_starts >= _FAILED_STARTS:
                 raise RuntimeError(
@@ -257,7 +268,7 @@ def run_in_process(payload: bytes, clip_timeout: float | None) -> bytes:
     except IndexError:
         worker = WorkerProcess()
     outcome = worker.run(task, clip_timeout)
-    if not worker.connection.closed:
+    if not worker.has_ended:
         _idle_workers.append(worker)
     elif not worker.is_ready:
         raise RuntimeError(f"{outcome.error}: {worker.log}")
