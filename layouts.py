@@ -1,99 +1,126 @@
-"""What a frame shows beside the body: where in the clip it is, and whether it has a label.
+"""How a frame is laid out: what is drawn of the scene, and where in the picture.
 
-    timeline = Timeline(640, 360, label_times, duration)
-    timeline.draw(picture, seconds)
-    draw_unlabelled_mark(picture)
+    layout = make_layout(scene, options)
+    composed = layout.compose(frame, row)          # the mesh and the keypoints of one label
+    layout.draw_time(composed, frame.time, row)    # and where in the clip it is
 
-Everything is drawn in place into (H, W, 3) uint8 RGB. Covered by tests/test_layouts.py.
+Covered by tests/test_visualise.py.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
-import cv2
-import numpy as np
 import numpy.typing as npt
 
-from colour import Bounds
-from keypoints import stroke_unit
+from bodies import ClipBody
+from camera import ResolvedCamera
+from colour import joined
+from errors import BodyModelError
+from keypoints import BY_SIDE, PALE, Palette, draw_keypoints, keypoint_bounds, stroke_unit
+from opendr_renderer import OpenDRRenderer
+from options import VisualiseOptions
+from renderer import FastRenderer, MeshRenderer, mesh_bounds
+from scene import ClipScene
+from timeline import Timeline, draw_unlabelled_mark, mark_bounds
+from video_io import VideoFrame
 
 Array = npt.NDArray[Any]
 
-_TIMELINE_EMPTY = np.array((70, 70, 70), np.float32)
-_TIMELINE_LABELLED = np.array((64, 156, 255), np.float32)
-_TIMELINE_NOW = (255, 255, 255)
-_TIMELINE_OPACITY = 0.75
-_LONGEST_LABEL_SEC = 0.2  # labels farther apart are shown one by one
-_MARK = (225, 225, 225)
-_MARK_SHADOW = (90, 90, 90)
 
+class Layout(Protocol):
+    """What every layout does.
 
-def draw_unlabelled_mark(picture: Array, stroke: float | None = None) -> None:
-    """A small hollow ring in the upper right corner: the file says nothing of this frame.
-
-    Args:
-        picture: (H, W, 3) uint8 RGB, C-contiguous; at least its upper right corner.
-        stroke: see `keypoints.stroke_unit`; that of `picture` where it is not given.
+    Attributes:
+        width: columns of what it composes.
+        height: rows of what it composes.
+        renderer_name: what draws the mesh; None where none is drawn.
     """
-    height, width = picture.shape[:2]
-    radius = _mark_radius(stroke or stroke_unit(width, height))
-    centre = (width - 1 - 3 * radius, 3 * radius)
-    line = max(1, radius // 3)
-    cv2.circle(picture, centre, radius, _MARK_SHADOW, line + 1, cv2.LINE_AA)
-    cv2.circle(picture, centre, radius, _MARK, line, cv2.LINE_AA)
+
+    width: int
+    height: int
+    renderer_name: str | None
+
+    def compose(self, frame: VideoFrame, row: int | None) -> VideoFrame:
+        """Lays out one frame of the clip, with label `row` or with none; may draw into `frame`."""
+
+    def draw_time(self, composed: VideoFrame, row: int | None) -> None:
+        """Adds where in the clip a composed frame is, and whether it has a label."""
 
 
-def mark_bounds(width: int, stroke: float) -> Bounds:
-    """The corner that `draw_unlabelled_mark` needs of a picture of `width` columns."""
-    side = 6 * _mark_radius(stroke)
-    return width - side, 0, width - 1, side
+def make_layout(scene: ClipScene, options: VisualiseOptions) -> Layout:
+    """The layout that the options ask for."""
+    return OverlayLayout(scene, options)
 
 
-def _mark_radius(stroke: float) -> int:
-    return max(3, round(6 * stroke))
+class OverlayLayout:
+    """Mesh and keypoints over the frame itself."""
+
+    def __init__(self, scene: ClipScene, options: VisualiseOptions) -> None:
+        """Prepares what all frames share."""
+        self.width, self.height = scene.width, scene.height
+        self._stroke = stroke_unit(self.width, self.height)
+        self._camera = scene.camera
+        self._vertices = scene.body.vertices if options.show_mesh else None
+        self._renderer = _make_renderer(self._vertices, scene.body.faces, options)
+        self.renderer_name = None if self._renderer is None else self._renderer.name
+        self._keypoints = _keypoints(scene.body, scene.camera, options)
+        self._colour = options.mesh_colour
+        self._alpha = options.mesh_alpha
+        self._timeline = Timeline(self.width, self.height, scene.annotations.time, scene.duration)
+
+    def compose(self, frame: VideoFrame, row: int | None) -> VideoFrame:
+        """See `Layout.compose`."""
+        if row is not None:
+            self._draw_body(frame, row)
+        return frame
+
+    def _draw_body(self, frame: VideoFrame, row: int) -> None:
+        camera = self._camera.camera(row)
+        bounds = [keypoint_bounds(points[row], self._stroke) for points, _ in self._keypoints]
+        if self._vertices is not None:
+            bounds.append(mesh_bounds(self._vertices[row], camera))
+        with frame.region(joined(bounds)) as (picture, left, top):
+            if self._renderer is not None and self._vertices is not None:
+                camera = camera.moved(-left, -top)
+                self._renderer.draw(picture, self._vertices[row], camera, self._colour, self._alpha)
+            for points, palette in self._keypoints:
+                draw_keypoints(picture, points[row] - (left, top), self._stroke, palette)
+
+    def draw_time(self, composed: VideoFrame, row: int | None) -> None:
+        """See `Layout.draw_time`."""
+        if row is None:
+            with composed.region(mark_bounds(self.width, self._stroke)) as (picture, _, _):
+                draw_unlabelled_mark(picture, self._stroke)
+        with composed.region(self._timeline.bounds) as (picture, _, _):
+            self._timeline.draw(picture, float(composed.time))
 
 
-class Timeline:
-    """A thin strip along the bottom that shows where labels exist and where we are."""
-
-    def __init__(self, width: int, height: int, label_times: Array, duration: float) -> None:
-        """Prepares the strip of one clip.
-
-        Args:
-            width: columns of the picture.
-            height: rows of the picture.
-            label_times: (N,) seconds since the start of the clip.
-            duration: seconds; 0 where the file does not say.
-        """
-        self._height = max(2, round(height / 90))
-        self.bounds: Bounds = (0, height - self._height, width - 1, height - 1)
-        self._duration = duration or float(label_times.max(initial=0)) or 1.0
-        strip = np.tile(_TIMELINE_EMPTY, (width, 1))
-        for span in zip(label_times, _label_ends(label_times), strict=True):
-            first, end = (round(float(seconds) / self._duration * width) for seconds in span)
-            strip[max(first, 0) : max(end, first + 1, 0)] = _TIMELINE_LABELLED
-        self._strip = strip[None] * _TIMELINE_OPACITY
-
-    def draw(self, picture: Array, seconds: float) -> None:
-        """Draws the strip with a marker at `seconds` since the start of the clip.
-
-        Args:
-            picture: (H, W, 3) uint8 RGB, C-contiguous; at least its part within `bounds`.
-            seconds: now.
-        """
-        width = self._strip.shape[1]
-        band = picture[-self._height :, :width]
-        band[:] = band * (1 - _TIMELINE_OPACITY) + self._strip
-        half = max(1, self._height // 3)
-        column = min(width - 1, max(0, round(seconds / self._duration * width)))
-        band[:, max(0, column - half) : column + half + 1] = _TIMELINE_NOW
+def _make_renderer(
+    vertices: Array | None, faces: Array | None, options: VisualiseOptions
+) -> MeshRenderer | None:
+    if vertices is None or faces is None:
+        return None
+    if options.renderer == "opendr":
+        return OpenDRRenderer(faces)
+    return FastRenderer(faces, options.antialias)
 
 
-def _label_ends(times: Array) -> Array:
-    """A label lasts until the next, or as long as most where the next is missing."""
-    gaps = np.diff(times)
-    usual = min(float(np.median(gaps)), _LONGEST_LABEL_SEC) if len(gaps) else 0.0
-    following = np.append(times[1:], np.inf)
-    ends: Array = np.where(following - times < 1.5 * usual, following, times + usual)
-    return ends
+def _keypoints(
+    body: ClipBody, camera: ResolvedCamera, options: VisualiseOptions
+) -> list[tuple[Array, Palette]]:
+    """What to draw, in order: (N, 19, 2) pixels and how they are coloured."""
+    drawn: list[tuple[Array, Palette]] = []
+    if not options.show_keypoints:
+        return drawn
+    if options.keypoint_source != "file":
+        if body.joints is None:
+            raise BodyModelError(
+                f"--keypoint_source={options.keypoint_source} needs a mesh and a joint regressor: "
+                "give a model that has one with --smpl_model, or --joint_regressor"
+            )
+        palette = PALE if options.keypoint_source == "both" else BY_SIDE
+        drawn.append((camera.project(body.joints), palette))
+    if options.keypoint_source != "model":
+        drawn.append((camera.keypoints_px, BY_SIDE))
+    return drawn

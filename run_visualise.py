@@ -23,6 +23,7 @@ from downloaders import DownloadOptions
 from errors import OptionError, PoseKineticsError
 from faces import FACES_FILE
 from kinetics_download import define_download_flags, download_options
+from options import VisualiseOptions
 from renderer import COLOURS, Colour
 
 _OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> int:
         return _INTERRUPTED
 
 
-def _run(pickle_path: Path, options: visualise.VisualiseOptions, show_trace: bool) -> int:
+def _run(pickle_path: Path, options: VisualiseOptions, show_trace: bool) -> int:
     # disable=None: no bar where nobody watches.
     with tqdm.tqdm(desc=pickle_path.stem, unit="frame", disable=None, leave=False) as bar:
 
@@ -87,10 +88,10 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _options(values: flags.FlagValues) -> visualise.VisualiseOptions:
+def _options(values: flags.FlagValues) -> VisualiseOptions:
     faces_given = values["smpl_face_path"].present > 0
     download = _download_options(values)
-    return visualise.VisualiseOptions(
+    return VisualiseOptions(
         output_dir=Path(values.output_dir),
         video=_path(values.video),
         video_dirs=tuple(Path(folder) for folder in values.video_dir),

@@ -26,6 +26,7 @@ import numpy as np
 
 import visualise
 from bodies import BodyOptions
+from options import VisualiseOptions
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"
@@ -72,14 +73,14 @@ def measure(folder: Path) -> list[ClipTimes]:
     rows = []
     for width, height in SIZES:
         video = write_clip(folder, width, height)
-        options = visualise.VisualiseOptions(
+        options = VisualiseOptions(
             output_dir=folder / "out",
             video=video,
             video_crf=CRF,
             body=BodyOptions(faces_path=SAMPLES / "smpl_faces.npy"),
         )
 
-        def draw(options: visualise.VisualiseOptions = options) -> None:
+        def draw(options: VisualiseOptions = options) -> None:
             visualise.visualise_clip(folder / f"{NAME}.pkl", options)
 
         def encode(video: Path = video) -> None:

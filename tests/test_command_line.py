@@ -24,6 +24,8 @@ from synthetic import Sound, body, decode, write_pickle, write_video
 import visualise
 from bodies import BodyOptions
 from downloaders import DownloadOptions
+from options import VisualiseOptions
+from report import ClipReport
 from run_visualise import main
 
 Array = npt.NDArray[Any]
@@ -156,13 +158,13 @@ def test_every_flag_reaches_its_option(
     def visualise_clip(path: Path, options: Any, progress: Any) -> Any:
         del progress
         met.append((path, options))
-        return visualise.ClipReport(clip="clip")
+        return ClipReport(clip="clip")
 
     monkeypatch.setattr(visualise, "visualise_clip", visualise_clip)
     assert run("--filename=a.pkl")[0] == 0
     assert met.pop() == (
         Path("a.pkl"),
-        visualise.VisualiseOptions(output_dir=tmp_path / "results"),
+        VisualiseOptions(output_dir=tmp_path / "results"),
     )
     code, _, _ = run(
         *["--filename=b.pkl", "--video=v.mp4", "--video_dir=d1", "--video_dir=d2"],
@@ -184,7 +186,7 @@ def test_every_flag_reaches_its_option(
     assert code == 0
     assert met.pop() == (
         Path("b.pkl"),
-        visualise.VisualiseOptions(
+        VisualiseOptions(
             output_dir=Path("o"),
             video=Path("v.mp4"),
             video_dirs=(Path("d1"), Path("d2")),
@@ -602,8 +604,8 @@ def test_verbosity_shows_where_an_error_came_from(
 
 def test_a_bug_keeps_its_traceback(make_clip: MakeClip, tmp_path: Path) -> None:
     code = (
-        "import sys, visualise; from run_visualise import main\n"
-        "visualise.draw_keypoints = lambda *_: 1 / 0\n"
+        "import sys, layouts; from run_visualise import main\n"
+        "layouts.draw_keypoints = lambda *_: 1 / 0\n"
         "sys.exit(main(sys.argv))"
     )
     arguments: Sequence[str | Path] = [

@@ -22,7 +22,7 @@ from synthetic import (
     write_video,
 )
 
-import visualise
+import layouts
 from downloaders import DownloadOptions
 from errors import (
     AnnotationError,
@@ -32,8 +32,9 @@ from errors import (
     VideoReadError,
     VideoTruncatedError,
 )
+from options import VisualiseOptions
 from renderer import LIGHT_BLUE, LIGHT_PINK
-from visualise import VisualiseOptions, visualise_clip
+from visualise import visualise_clip
 
 MakeClip = Callable[..., Path]
 REPORT_FIELDS = [
@@ -461,7 +462,7 @@ def test_a_bug_keeps_its_own_error_and_leaves_no_video(
         if len(calls) == 4:
             raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(visualise, "draw_keypoints", broken)
+    monkeypatch.setattr(layouts, "draw_keypoints", broken)
     with pytest.raises(ZeroDivisionError, match="a bug"):
         visualise_clip(make_clip(), options(tmp_path, outputs=frozenset(outputs)))
     assert files_in(result(tmp_path).parent) == ["report.json"]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from layouts import Timeline, draw_unlabelled_mark
+from timeline import Timeline, draw_unlabelled_mark
 
 Array = npt.NDArray[Any]
 WIDTH, HEIGHT, DURATION = 600, 360, 10.0

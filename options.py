@@ -1,0 +1,64 @@
+"""What to draw of a clip, and where to write it: the flags, as plain values.
+
+    VisualiseOptions(outputs=frozenset({"video", "frames"}), mesh_alpha=0.7)
+
+Covered by tests/test_visualise.py.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from bodies import BodyOptions
+from downloaders import DownloadOptions
+from renderer import LIGHT_BLUE, Colour
+
+
+@dataclasses.dataclass(frozen=True)
+class VisualiseOptions:
+    """What to draw and where to write it.
+
+    Attributes:
+        output_dir: results go to `<output_dir>/<clip>/`.
+        video: the clip's video file; None to look for it.
+        video_dirs: folders to look in, recursively, after the pickle's own.
+        download: how a clip that is in none of these is fetched.
+        missing_video: whether a clip without a video fails or is drawn on a plain background.
+        blank_size: columns, rows and frames per second of that background.
+        body: where the mesh comes from.
+        show_mesh: whether to draw the mesh.
+        show_keypoints: whether to draw the 2D keypoints.
+        keypoint_source: the file's, those regressed from the mesh, or both, the latter pale.
+        mesh_colour: albedo, RGB in 0…1.
+        mesh_alpha: opacity of the mesh in 0…1.
+        renderer: `fast`, or `opendr` for the released visualisation's own.
+        antialias: smooth outlines; the fast renderer alone can.
+        camera_convention: see `camera.resolve_camera`.
+        keypoint_units: see `camera.resolve_camera`.
+        frames: every frame of the clip, or only the labelled ones.
+        outputs: any of `video` and `frames` (a JPEG of each labelled frame).
+        video_crf: x264's constant rate factor.
+    """
+
+    output_dir: Path = Path("results")
+    video: Path | None = None
+    video_dirs: tuple[Path, ...] = ()
+    download: DownloadOptions = dataclasses.field(default_factory=DownloadOptions)
+    missing_video: Literal["fail", "blank"] = "fail"
+    blank_size: tuple[int, int, Fraction] = (640, 360, Fraction(25))
+    body: BodyOptions = dataclasses.field(default_factory=BodyOptions)
+    show_mesh: bool = True
+    show_keypoints: bool = True
+    keypoint_source: Literal["file", "model", "both"] = "file"
+    mesh_colour: Colour = LIGHT_BLUE
+    mesh_alpha: float = 1.0
+    renderer: Literal["fast", "opendr"] = "fast"
+    antialias: bool = False
+    camera_convention: Literal["auto", "inside", "outside"] = "auto"
+    keypoint_units: Literal["auto", "height", "frame"] = "auto"
+    frames: Literal["all", "labelled"] = "all"
+    outputs: frozenset[str] = frozenset({"video"})
+    video_crf: int = 20

@@ -1,0 +1,99 @@
+"""What a frame shows beside the body: where in the clip it is, and whether it has a label.
+
+    timeline = Timeline(640, 360, label_times, duration)
+    timeline.draw(picture, seconds)
+    draw_unlabelled_mark(picture)
+
+Everything is drawn in place into (H, W, 3) uint8 RGB. Covered by tests/test_timeline.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from colour import Bounds
+from keypoints import stroke_unit
+
+Array = npt.NDArray[Any]
+
+_TIMELINE_EMPTY = np.array((70, 70, 70), np.float32)
+_TIMELINE_LABELLED = np.array((64, 156, 255), np.float32)
+_TIMELINE_NOW = (255, 255, 255)
+_TIMELINE_OPACITY = 0.75
+_LONGEST_LABEL_SEC = 0.2  # labels farther apart are shown one by one
+_MARK = (225, 225, 225)
+_MARK_SHADOW = (90, 90, 90)
+
+
+def draw_unlabelled_mark(picture: Array, stroke: float | None = None) -> None:
+    """A small hollow ring in the upper right corner: the file says nothing of this frame.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB, C-contiguous; at least its upper right corner.
+        stroke: see `keypoints.stroke_unit`; that of `picture` where it is not given.
+    """
+    height, width = picture.shape[:2]
+    radius = _mark_radius(stroke or stroke_unit(width, height))
+    centre = (width - 1 - 3 * radius, 3 * radius)
+    line = max(1, radius // 3)
+    cv2.circle(picture, centre, radius, _MARK_SHADOW, line + 1, cv2.LINE_AA)
+    cv2.circle(picture, centre, radius, _MARK, line, cv2.LINE_AA)
+
+
+def mark_bounds(width: int, stroke: float) -> Bounds:
+    """The corner that `draw_unlabelled_mark` needs of a picture of `width` columns."""
+    side = 6 * _mark_radius(stroke)
+    return width - side, 0, width - 1, side
+
+
+def _mark_radius(stroke: float) -> int:
+    return max(3, round(6 * stroke))
+
+
+class Timeline:
+    """A thin strip along the bottom that shows where labels exist and where we are."""
+
+    def __init__(self, width: int, height: int, label_times: Array, duration: float) -> None:
+        """Prepares the strip of one clip.
+
+        Args:
+            width: columns of the picture.
+            height: rows of the picture.
+            label_times: (N,) seconds since the start of the clip.
+            duration: seconds; 0 where the file does not say.
+        """
+        self._height = max(2, round(height / 90))
+        self.bounds: Bounds = (0, height - self._height, width - 1, height - 1)
+        self._duration = duration or float(label_times.max(initial=0)) or 1.0
+        strip = np.tile(_TIMELINE_EMPTY, (width, 1))
+        for span in zip(label_times, _label_ends(label_times), strict=True):
+            first, end = (round(float(seconds) / self._duration * width) for seconds in span)
+            strip[max(first, 0) : max(end, first + 1, 0)] = _TIMELINE_LABELLED
+        self._strip = strip[None] * _TIMELINE_OPACITY
+
+    def draw(self, picture: Array, seconds: float) -> None:
+        """Draws the strip with a marker at `seconds` since the start of the clip.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB, C-contiguous; at least its part within `bounds`.
+            seconds: now.
+        """
+        width = self._strip.shape[1]
+        band = picture[-self._height :, :width]
+        band[:] = band * (1 - _TIMELINE_OPACITY) + self._strip
+        half = max(1, self._height // 3)
+        column = min(width - 1, max(0, round(seconds / self._duration * width)))
+        band[:, max(0, column - half) : column + half + 1] = _TIMELINE_NOW
+
+
+def _label_ends(times: Array) -> Array:
+    """A label lasts until the next, or as long as most where the next is missing."""
+    gaps = np.diff(times)
+    usual = min(float(np.median(gaps)), _LONGEST_LABEL_SEC) if len(gaps) else 0.0
+    following = np.append(times[1:], np.inf)
+    ends: Array = np.where(following - times < 1.5 * usual, following, times + usual)
+    return ends
