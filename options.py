@@ -39,7 +39,8 @@ class VisualiseOptions:
         camera_convention: see `camera.resolve_camera`.
         keypoint_units: see `camera.resolve_camera`.
         frames: every frame of the clip, or only the labelled ones.
-        outputs: any of `video` and `frames` (a JPEG of each labelled frame).
+        outputs: any of `video`, `frames` (a JPEG of each labelled frame) and `rrd` (a recording
+          for the rerun viewer).
         video_crf: x264's constant rate factor.
     """
 

@@ -1,6 +1,7 @@
-"""The files that frames go to: the video and the single pictures.
+"""The files that frames go to: the video, the single pictures and the recording.
 
-    with open_outputs(folder, properties, options) as outputs:
+    with open_outputs(folder, scene, properties, options) as outputs:
+        outputs.write_source(frame, row)           # before it is drawn on
         outputs.write_still(frame, row)            # a labelled frame, without its timeline
         outputs.write_film(frame)
 
@@ -22,6 +23,8 @@ import numpy.typing as npt
 from files import whole_file, whole_folder
 from options import VisualiseOptions
 from pipeline import BackgroundCalls
+from recording import open_recording
+from scene import ClipScene
 from video_io import VideoFrame, VideoProperties, VideoWriter
 
 Array = npt.NDArray[Any]
@@ -31,15 +34,22 @@ _JPEG_QUALITY = 95
 
 @dataclasses.dataclass
 class Outputs:
-    """Where composed frames go; every function takes a frame and the row of its label.
+    """Where frames go; every function takes a frame and the row of its label.
 
     Attributes:
+        source: take each frame of the clip, before anything is drawn into it.
         stills: take each labelled frame, before its timeline is drawn.
         film: take each frame of the video.
     """
 
+    source: list[Callable[[VideoFrame, int | None], None]]
     stills: list[Callable[[VideoFrame, int], None]]
     film: list[Callable[[VideoFrame, int | None], None]]
+
+    def write_source(self, frame: VideoFrame, row: int | None) -> None:
+        """Hands a frame of the clip to all that want it as it came."""
+        for write in self.source:
+            write(frame, row)
 
     def write_still(self, frame: VideoFrame, row: int) -> None:
         """Hands a labelled frame to all that want it."""
@@ -54,12 +64,13 @@ class Outputs:
 
 @contextlib.contextmanager
 def open_outputs(
-    folder: Path, properties: VideoProperties, options: VisualiseOptions
+    folder: Path, scene: ClipScene, properties: VideoProperties, options: VisualiseOptions
 ) -> Iterator[Outputs]:
     """Opens every file of frames that the options ask for.
 
     Args:
         folder: what they go into, named after the clip.
+        scene: what is shown.
         properties: of the video to write.
         options: which, and how.
 
@@ -67,7 +78,11 @@ def open_outputs(
         OutputError: one of them cannot be written.
     """
     with contextlib.ExitStack() as stack:
-        outputs = Outputs([], [])
+        outputs = Outputs([], [], [])
+        if "rrd" in options.outputs:
+            path = stack.enter_context(whole_file(folder / f"{folder.name}.rrd"))
+            recording = open_recording(path, scene, properties, options.mesh_colour)
+            outputs.source.append(stack.enter_context(recording))
         if "frames" in options.outputs:
             frames_folder = stack.enter_context(whole_folder(folder / "frames"))
             outputs.stills.append(

@@ -25,9 +25,11 @@ from faces import FACES_FILE
 from kinetics_download import define_download_flags, download_options
 from options import VisualiseOptions
 from renderer import COLOURS, Colour
+from report import ClipReport
+from viewer import Where, check_viewer, view
 
 _OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
-_OUTPUTS = ("video", "frames")
+_OUTPUTS = ("video", "frames", "rrd")
 _SAMPLE = "samples/sampleDance_10_14.pkl"
 
 
@@ -52,13 +54,30 @@ def main(arguments: list[str]) -> int:
         print(f"run_visualise: {error} (--help lists the flags)", file=sys.stderr)
         return _WRONG_USAGE
     try:
-        return _run(Path(values.filename), options, show_trace=values.verbosity > 0)
+        return _run(Path(values.filename), options, values.view, values.verbosity > 0)
     except KeyboardInterrupt:
         print("run_visualise: interrupted; nothing half-written was left", file=sys.stderr)
         return _INTERRUPTED
 
 
-def _run(pickle_path: Path, options: VisualiseOptions, show_trace: bool) -> int:
+def _run(
+    pickle_path: Path, options: VisualiseOptions, where: Where | None, show_trace: bool
+) -> int:
+    try:
+        if where is not None:
+            check_viewer(where)
+        report = _draw(pickle_path, options)
+        if where is not None:
+            view(options.output_dir / report.clip / f"{report.clip}.rrd", where)
+    except PoseKineticsError as error:
+        if show_trace:
+            traceback.print_exc()
+        print(f"run_visualise: {_one_line(str(error))}", file=sys.stderr)
+        return _FAILED
+    return _OK
+
+
+def _draw(pickle_path: Path, options: VisualiseOptions) -> ClipReport:
     # disable=None: no bar where nobody watches.
     with tqdm.tqdm(desc=pickle_path.stem, unit="frame", disable=None, leave=False) as bar:
 
@@ -66,21 +85,14 @@ def _run(pickle_path: Path, options: VisualiseOptions, show_trace: bool) -> int:
             bar.total = expected
             bar.update(done - bar.n)
 
-        try:
-            report = visualise.visualise_clip(pickle_path, options, progress)
-        except PoseKineticsError as error:
-            bar.close()
-            if show_trace:
-                traceback.print_exc()
-            print(f"run_visualise: {_one_line(str(error))}", file=sys.stderr)
-            return _FAILED
+        report = visualise.visualise_clip(pickle_path, options, progress)
     for warning in report.warnings:
         print(f"{report.clip}: warning: {_one_line(warning)}", file=sys.stderr)
     print(
         f"{report.clip}: {report.frames_drawn} of {report.frames_total} frames drawn in "
         f"{report.seconds:.1f} s: {options.output_dir / report.clip}"
     )
-    return _OK
+    return report
 
 
 def _one_line(text: str) -> str:
@@ -115,7 +127,7 @@ def _options(values: flags.FlagValues) -> VisualiseOptions:
         camera_convention=values.camera_convention,
         keypoint_units=values.keypoint_units,
         frames=values.frames,
-        outputs=frozenset(values.outputs),
+        outputs=frozenset(values.outputs) | ({"rrd"} if values.view else set()),
         video_crf=values.video_crf,
     )
 
@@ -151,6 +163,17 @@ def _colour(text: str) -> Colour:
             f"--mesh_colour={text}: expected {', '.join(COLOURS)} or six hexadecimal digits"
         ) from None
     return red / 255, green / 255, blue / 255
+
+
+class _WhereParser(flags.ArgumentParser[str]):
+    """`--view`, `--view=web` or `--noview`."""
+
+    def parse(self, argument: str) -> str | None:
+        """The bare flag comes as `true`, the one with `no` as `false`."""
+        known = {"true": "native", "native": "native", "web": "web", "false": None}
+        if argument not in known:
+            raise ValueError("expected --view or --view=web")
+        return known[argument]
 
 
 def _define_flags() -> flags.FlagValues:
@@ -219,7 +242,7 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_list(
         "outputs",
         ["video"],
-        "video, frames (a JPEG per labelled frame) or both.",
+        "Any of video, frames (a JPEG per labelled frame) and rrd (for the rerun viewer).",
         flag_values=values,
     )
     flags.register_validator(
@@ -227,6 +250,18 @@ def _define_flags() -> flags.FlagValues:
         lambda names: bool(names) and set(names) <= set(_OUTPUTS),
         f"expected one or more of {', '.join(_OUTPUTS)}, separated by commas",
         flag_values=values,
+    )
+    flags.DEFINE_flag(
+        flags.Flag(
+            _WhereParser(),
+            None,
+            "view",
+            None,
+            "Look at the clip in 3D afterwards: a window, or with --view=web a page for the "
+            "browser. Implies --outputs=rrd.",
+            boolean=True,  # so that it may be given bare
+        ),
+        values,
     )
     flags.DEFINE_enum(
         "frames",

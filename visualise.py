@@ -2,20 +2,22 @@
 
     report = visualise_clip(Path("KV4jIAq3WJo_155_165.pkl"), VisualiseOptions())
     report.status, report.residual_px          # "ok", {"median": 0.0, "max": 0.1}
+    show(report)                               # in a notebook: the video itself
 
-Covered by tests/test_visualise.py.
+Covered by tests/test_visualise.py and tests/test_notebook.py.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from annotations import ClipAnnotations, read_annotations
-from bodies import ClipBody, resolve_body
+from bodies import BodyOptions, ClipBody, resolve_body
 from camera import ResolvedCamera, resolve_camera
 from clip_names import ClipName, parse_clip_name
 from errors import (
@@ -30,12 +32,16 @@ from kinetics_download import get_video
 from labels import LabelMatcher
 from layouts import Layout, make_layout
 from local_videos import LocalVideo
+from notebook import ShownClip, read_result
 from options import VisualiseOptions
 from outputs import Outputs, open_outputs
 from pipeline import in_background
 from report import ClipReport, write_report
 from scene import ClipScene
 from video_io import BlankVideo, VideoReader
+from viewer import check_viewer
+
+__all__ = ["BodyOptions", "ClipReport", "VisualiseOptions", "show", "visualise_clip"]
 
 Progress = Callable[[int, int], None]
 
@@ -73,6 +79,28 @@ def visualise_clip(
     return report
 
 
+def show(clip: ClipReport | Path | str, options: VisualiseOptions | None = None) -> ShownClip:
+    """The result of one clip as a notebook shows it, where it is the last line of a cell.
+
+    Args:
+        clip: what `visualise_clip` returned, the folder with a result, or a pickle to draw first.
+        options: how to draw it, and where results are. Without them a pickle is drawn into a
+          temporary folder, and a report's result is looked for in `results`.
+
+    Raises:
+        PoseKineticsError: the clip could not be drawn.
+        InputError: there is no result in that folder.
+    """
+    if isinstance(clip, ClipReport):
+        return read_result((options or VisualiseOptions()).output_dir / clip.clip)
+    if Path(clip).is_dir():
+        return read_result(Path(clip))
+    with tempfile.TemporaryDirectory() as folder:
+        options = options or VisualiseOptions(output_dir=Path(folder))
+        options = dataclasses.replace(options, outputs=options.outputs | {"video"})
+        return read_result(options.output_dir / visualise_clip(Path(clip), options).clip)
+
+
 def _visualise(
     pickle_path: Path,
     folder: Path,
@@ -81,6 +109,8 @@ def _visualise(
     progress: Progress | None,
 ) -> None:
     """The way of the data: pickle → video → camera → picture → file."""
+    if "rrd" in options.outputs:
+        check_viewer()
     if not pickle_path.exists():
         raise AnnotationError(f"{pickle_path}: No such file; expected a pickle of the dataset")
     clip = parse_clip_name(report.clip)
@@ -105,7 +135,7 @@ def _visualise(
         )
         layout = make_layout(scene, options)
         report.renderer = layout.renderer_name
-        with open_outputs(folder, properties, options) as outputs:
+        with open_outputs(folder, scene, properties, options) as outputs:
             _draw_frames(reader, scene, layout, outputs, options, report, progress)
             _check_frames(report, reader)
             if not report.frames_drawn:
@@ -130,6 +160,7 @@ def _draw_frames(
     with in_background(reader.frames()) as frames:
         for frame, row in matcher.match(frames):
             report.frames_total += 1
+            outputs.write_source(frame, row)
             if row is not None or options.frames == "all":
                 composed = layout.compose(frame, row)
                 if row is not None:
