@@ -235,8 +235,8 @@ class _Recording:
             name="Video and 2D keypoints",
             visual_bounds=rrb.VisualBounds2D(x_range=[0, width], y_range=[0, height]),
         )
-        residual = np.nanmax(self._residuals, initial=1.0)  # a tenth of a pixel is no mountain
-        axes = {RESIDUAL: rrb.ScalarAxis(range=(0.0, residual))}
+        most = np.nanmax(self._residuals, initial=1.0)  # thousandths of a pixel are no mountains
+        axes = {RESIDUAL: rrb.ScalarAxis(range=(-0.1 * most, 1.1 * most))}
         no_legend = rrb.PlotLegend(visible=False)
         curves = [
             rrb.TimeSeriesView(

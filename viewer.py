@@ -32,6 +32,8 @@ Where = Literal["native", "web"]
 INSTALL_COMMAND = "pip install -r requirements-viewer.txt"
 OLDEST = (0, 39)
 
+# As its own script does; `python -m rerun_cli` would not tell whether it failed.
+_RERUN = "import sys; from rerun_cli.__main__ import main; sys.exit(main())"
 _HOST = "127.0.0.1"
 _WEB_PORT, _DATA_PORT = 9090, 9876  # rerun's own, where they are free
 
@@ -95,7 +97,7 @@ def view(recording: Path, where: Where) -> None:
         print(f"{recording.name}: {address} (Ctrl-C stops)", flush=True)
     with _with_ffmpeg() as environment, contextlib.suppress(KeyboardInterrupt):
         finished = processes.run(
-            [sys.executable, "-m", "rerun_cli", str(recording.absolute()), *arguments],
+            [sys.executable, "-c", _RERUN, str(recording.absolute()), *arguments],
             timeout_sec=threading.TIMEOUT_MAX,
             env=environment,
         )
