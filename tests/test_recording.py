@@ -195,6 +195,16 @@ def test_unknown_joints_are_left_out(make_clip: MakeClip, tmp_path: Path) -> Non
     assert [len(strips[frame]) for frame in LABELLED[:2]] == [len(LIMBS) - 1, len(LIMBS)]
 
 
+def test_a_clip_of_unknown_keypoints(make_clip: MakeClip, tmp_path: Path) -> None:
+    keypoints = np.full((len(TIMES), 19, 2), np.nan)
+    contents = recorded(make_clip(**{"2d_keypoints": keypoints}), tmp_path)
+    points = contents.column("label/keypoints/joints", "Points2D:positions")
+    assert [points[frame].size for frame in LABELLED] == [0] * len(TIMES)
+    residual = contents.column("label/residual", "Scalars:scalars")
+    assert all(value.size == 0 for value in residual.values())
+    assert sorted(contents.frames["label/body/mesh"]) == LABELLED
+
+
 def test_without_a_mesh_the_skeleton_is_shown(make_clip: MakeClip, tmp_path: Path) -> None:
     contents = recorded(make_clip(vertices=None), tmp_path)
     assert "label/body/mesh" not in contents.frames

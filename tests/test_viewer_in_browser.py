@@ -35,11 +35,12 @@ ARGUMENTS = [
     "--ignore-gpu-blocklist",
 ]
 SIZE: Any = {"width": 1280, "height": 800}
-PATIENCE_SEC = 90
+PATIENCE_SEC = 75
 PICKLE = ROOT / "samples/sampleDance_10_14.pkl"
 VIDEO = ROOT / "samples/sampleDance_000010_000014.mp4"
 WITHOUT_LABEL = {*range(45, 60), *range(85, 94)}  # and two frames from those that have one
 SMALL = (64, 36)
+NOWHERE = np.zeros((0, 2))
 KEYPOINT_UNIT = 360  # the sample's are in units of its height
 
 # Where things are on the page, below rerun's own bar and the views' titles.
@@ -181,25 +182,34 @@ def browser(tmp_path_factory: pytest.TempPathFactory, clip: Clip) -> Iterator[Br
     assert errors == []
 
 
+# The video's decoder may be a few frames behind the rest while it plays, on a slow machine: what
+# belongs together must be seen together at some time, not at all times.
+
+
 @pytest.fixture(scope="module")
 def empty(browser: Browser) -> Seen:
-    """The page at a frame without a label."""
-    return browser.wait_for(lambda now: now.frame in WITHOUT_LABEL)
+    """The page at a frame without a label: the video alone."""
+    return browser.wait_for(
+        lambda now: now.frame in WITHOUT_LABEL and now.difference < 5 and now.skeleton() == 0
+    )
 
 
 def test_video_joints_and_body_are_shown_together(
     browser: Browser, clip: Clip, empty: Seen
 ) -> None:
-    found = browser.wait_for(lambda now: now.frame in clip.keypoints)
-    assert found.difference < 5
-    assert found.joints_found(clip.keypoints[found.frame]) >= 16
-    assert found.skeleton() > 200
-    assert found.body(empty).sum() > 5000
+    def is_whole(now: Seen) -> bool:
+        return (
+            now.difference < 5
+            and now.joints_found(clip.keypoints.get(now.frame, NOWHERE)) >= 16
+            and now.skeleton() > 200
+            and now.body(empty).sum() > 5000
+        )
+
+    found = browser.wait_for(is_whole)
+    assert found.frame in clip.keypoints
 
 
-def test_a_frame_without_a_label_shows_the_video_alone(clip: Clip, empty: Seen) -> None:
-    assert empty.difference < 5
-    assert empty.skeleton() == 0
+def test_a_frame_without_a_label_has_no_joints(clip: Clip, empty: Seen) -> None:
     assert max(empty.joints_found(points) for points in clip.keypoints.values()) < 10
 
 
@@ -214,6 +224,6 @@ def test_the_body_is_turned_while_the_clip_plays(browser: Browser, clip: Clip, e
     before = browser.wait_for(lambda now: now.frame not in {-1, empty.frame})
     np.testing.assert_array_equal(before.floor(), empty.floor())
     browser.drag_body()
-    after = browser.wait_for(lambda now: now.frame in clip.keypoints.keys() - {before.frame})
+    after = browser.wait_for(lambda now: now.frame not in {-1, before.frame})
     assert (after.floor() != before.floor()).any(axis=2).mean() > 0.02
-    assert after.skeleton() > 200
+    browser.wait_for(lambda now: now.body(after).sum() > 2000 and now.skeleton() > 200)

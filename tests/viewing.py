@@ -41,7 +41,12 @@ def served(folder: Path, *arguments: str | Path) -> Iterator[Served]:
         stderr=subprocess.STDOUT,
         text=True,
         cwd=folder,
-        env={**os.environ, "CI": "1", "XDG_CONFIG_HOME": str(folder / "config")},
+        env={
+            **os.environ,
+            "CI": "1",
+            "XDG_CONFIG_HOME": str(folder / "config"),
+            "XDG_DATA_HOME": str(folder / "data"),
+        },
     )
     assert process.stdout is not None
     try:
