@@ -112,13 +112,16 @@ class _Recording:
         self._scene = scene
         self._joints = skeleton(scene)
         self._residuals = _median_of_known(scene.camera.residuals_px)
-        self._albedo = [*(round(255 * part) for part in mesh_colour), _MESH_OPACITY]
         self._times: list[int] = []
         self._rows: list[int | None] = []
         stream.set_log_time_enabled(False)  # a third timeline, of when this was written
         stream.send_recording_name(scene.name)
         stream.send_blueprint(self._blueprint())
         stream.log(BODY, rr.ViewCoordinates.RDF, static=True)
+        if scene.body.faces is not None:
+            albedo = [*(round(255 * part) for part in mesh_colour), _MESH_OPACITY]
+            mesh = rr.Mesh3D.from_fields(triangle_indices=scene.body.faces, albedo_factor=albedo)
+            stream.log(f"{BODY}/mesh", mesh, static=True)
         for entity, (name, colour) in _CURVES.items():
             style = rr.SeriesLines(colors=[colour], names=[name], widths=[2])
             stream.log(entity, style, static=True)
@@ -184,9 +187,6 @@ class _Recording:
         vertices, faces = self._scene.body.vertices, self._scene.body.faces
         if vertices is None or faces is None:
             return
-        if not any(known is not None for known in self._rows):
-            shape = rr.Mesh3D.from_fields(triangle_indices=faces, albedo_factor=self._albedo)
-            self._stream.log(f"{BODY}/mesh", shape, static=True)
         normals = vertex_normals(vertices[row], faces)
         mesh = rr.Mesh3D.from_fields(
             vertex_positions=vertices[row],

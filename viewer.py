@@ -102,9 +102,10 @@ def view(recording: Path, where: Where) -> None:
             env=environment,
         )
         if finished.exit_code:
+            instead = "; --view=web needs no display and no graphics driver"
             raise ViewerError(
-                f"{recording}: the rerun viewer failed: {_reason(finished.lines)}; --view=web "
-                "needs no display and no graphics driver"
+                f"{recording}: the rerun viewer failed: {_reason(finished.lines)}"
+                f"{instead if where == 'native' else ''}"
             )
 
 
