@@ -412,13 +412,14 @@ def _blank_picture(width: int, height: int, reason: str) -> Array:
 class VideoWriter:
     """Writes H.264 (yuv420p, mp4, faststart) with the times and the audio of the clip."""
 
-    def __init__(self, path: Path, source: VideoProperties, crf: int) -> None:
+    def __init__(self, path: Path, source: VideoProperties, crf: int, threads: int = 0) -> None:
         """Opens the output.
 
         Args:
             path: the file to write; its suffix does not matter.
             source: the clip that the frames and the audio come from.
             crf: x264's constant rate factor: 0 is lossless, 51 the worst.
+            threads: x264's threads; 0 leaves their number to x264.
 
         Raises:
             OutputError: the file cannot be opened; a missing folder shows only in `write`.
@@ -429,17 +430,18 @@ class VideoWriter:
             self._container = av.open(
                 str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}
             )
-        self._stream = self._video_stream(source, crf)
+        self._stream = self._video_stream(source, crf, threads)
         self._time_base = source.time_base
         self._audio = _AudioCopy(source, self._container)
 
-    def _video_stream(self, source: VideoProperties, crf: int) -> av.VideoStream:
+    def _video_stream(self, source: VideoProperties, crf: int, threads: int) -> av.VideoStream:
         stream = self._container.add_stream(
             "libx264",
             rate=source.frame_rate,
             options={"crf": str(crf), "preset": _X264_PRESET},
         )
         context = stream.codec_context
+        context.thread_count = threads
         stream.width, stream.height = _even(source.width, source.height)
         stream.pix_fmt = "yuv420p"
         context.time_base = stream.time_base = source.time_base

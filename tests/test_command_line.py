@@ -155,9 +155,9 @@ def test_every_flag_reaches_its_option(
 ) -> None:
     met: list[Any] = []
 
-    def visualise_clip(path: Path, options: Any, progress: Any) -> Any:
+    def visualise_clip(source: Any, options: Any, progress: Any) -> Any:
         del progress
-        met.append((path, options))
+        met.append((source.path, options))
         return ClipReport(clip="clip")
 
     monkeypatch.setattr(visualise, "visualise_clip", visualise_clip)
@@ -342,8 +342,9 @@ def test_help_lists_every_flag(run: Run) -> None:
     [
         ([], "--filename"),
         (["--filename"], "filename"),
-        (["clip.pkl"], "'clip.pkl'"),
-        (["--filename=a.pkl", "b.pkl"], "'b.pkl'"),
+        (["a.pkl", "b.pkl", "--video=v.mp4"], "--video"),
+        (["a.pkl", "b.pkl", "--jobs=0"], "jobs"),
+        (["a.pkl", "b.pkl", "--clip_timeout=-1"], "clip_timeout"),
         (["--filename=a.pkl", "--no_such_flag"], "no_such_flag"),
         (["--filename=a.pkl", "--frames=some"], "some"),
         (["--filename=a.pkl", "--camera_convention=x"], "camera_convention"),
@@ -544,7 +545,7 @@ def test_a_full_disk(make_clip: MakeClip, tmp_path: Path, outputs: str) -> None:
     """There is room for the report, not for the results."""
     arguments = [f"--filename={make_clip()}", f"--output_dir={tmp_path / 'results'}"]
     ran = subprocess.run(
-        [sys.executable, "-c", FULL, "2000", *arguments, f"--outputs={outputs}"],
+        [sys.executable, "-c", FULL, "4000", *arguments, f"--outputs={outputs}"],
         cwd=ROOT,
         env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "numba")},
         capture_output=True,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from fractions import Fraction
@@ -34,6 +35,7 @@ from errors import (
 )
 from options import VisualiseOptions
 from renderer import LIGHT_BLUE, LIGHT_PINK
+from report import VERSION
 from visualise import visualise_clip
 
 MakeClip = Callable[..., Path]
@@ -54,8 +56,15 @@ REPORT_FIELDS = [
     "camera_convention",
     "keypoint_units",
     "residual_px",
+    "jitter_mm",
+    "person_size",
     "vertices_source",
     "renderer",
+    "version",
+    "options",
+    "inputs",
+    "outputs",
+    "earlier_files",
     "seconds",
     "warnings",
     "error",
@@ -101,6 +110,24 @@ def test_the_report_of_a_clip_that_was_written(make_clip: MakeClip, tmp_path: Pa
     report = read_report(tmp_path)
     assert sorted(report) == sorted(REPORT_FIELDS)
     assert report.pop("seconds") == returned.seconds > 0
+    assert report.pop("jitter_mm") == 0  # its joints move with the camera only
+    assert 0.2 < report.pop("person_size") < 0.8
+    inputs = report.pop("inputs")
+    assert {name: Path(stamp["path"]).name for name, stamp in inputs.items()} == {
+        "pickle": pickle_path.name,
+        "faces": "smpl_faces.npy",
+        "video": f"{CLIP}.mp4",
+    }
+    data = pickle_path.read_bytes()
+    assert inputs["pickle"]["size"] == len(data)
+    assert inputs["pickle"]["sha256"] == hashlib.sha256(data).hexdigest()
+    assert inputs["video"]["mtime_ns"] == pickle_path.with_suffix(".mp4").stat().st_mtime_ns
+    recorded = report.pop("options")
+    assert recorded["outputs"] == ["video"]
+    assert recorded["video_crf"] == EXACT
+    assert recorded["blank_size"] == [640, 360, "25"]
+    assert recorded["body"]["smpl_model"] is None
+    assert not {"output_dir", "video_dirs", "download", "encoder_threads"} & set(recorded)
     residual = report.pop("residual_px")
     assert 0 <= residual["median"] <= residual["max"] < 0.01
     assert report == {
@@ -121,6 +148,9 @@ def test_the_report_of_a_clip_that_was_written(make_clip: MakeClip, tmp_path: Pa
         "keypoint_units": "height",
         "vertices_source": "file",
         "renderer": "fast",
+        "version": VERSION,
+        "outputs": {f"{CLIP}.mp4": result(tmp_path).stat().st_size},
+        "earlier_files": [],
         "warnings": [],
         "error": None,
     }
