@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
 import tarfile
@@ -12,7 +13,16 @@ from many_clips import write_archive
 
 import inputs
 from errors import AnnotationError, InputError
-from inputs import ClipInputs, ClipSource, Refused, find_clip, is_batch
+from inputs import (
+    ClipInputs,
+    ClipSource,
+    Refused,
+    file_stamp,
+    find_clip,
+    is_batch,
+    is_same_file,
+    without_leading_dashes,
+)
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -74,6 +84,18 @@ def test_two_pickles_of_one_name(tmp_path: Path) -> None:
     assert refusals(tmp_path) == [
         f"{tmp_path}/b/1.pkl: has the name of {tmp_path}/a/1.pkl, which is drawn"
     ]
+
+
+def test_two_pickles_of_one_name_that_are_wanted(tmp_path: Path) -> None:
+    touched(tmp_path, "a/1.pkl", "b/1.pkl")
+    given = ClipInputs([str(tmp_path), str(tmp_path / "a")], one_of_a_name=False)
+    assert [item.name for item in given] == [f"{tmp_path}/a/1.pkl", f"{tmp_path}/b/1.pkl"]
+
+
+def test_names_that_begin_with_a_dash_are_no_flags() -> None:
+    given = ["-abcdefghij_1_2.pkl", "--jobs=2", "-a_b-c_d-ef_10_20.pkl", "-h", "a/-b.pkl"]
+    made = ["./-abcdefghij_1_2.pkl", "--jobs=2", "./-a_b-c_d-ef_10_20.pkl", "-h", "a/-b.pkl"]
+    assert without_leading_dashes(given) == made
 
 
 def test_inputs_without_a_clip(tmp_path: Path) -> None:
@@ -208,6 +230,35 @@ def test_one_clip_out_of_many(tmp_path: Path) -> None:
     assert find_clip(given, "3").path == tmp_path / "3.pkl"
     with pytest.raises(InputError, match=r"a\.tar\.gz, .*: holds no 4\.pkl"):
         find_clip(given, "4")
+
+
+# Stamps
+
+
+def test_a_stamp_tells_whether_a_file_is_the_same(tmp_path: Path) -> None:
+    path = touched(tmp_path, "1") / "1"
+    stamp = file_stamp(path)
+    assert stamp == {
+        "path": str(path),
+        "size": 1,
+        "mtime_ns": path.stat().st_mtime_ns,
+        "sha256": hashlib.sha256(b"1").hexdigest(),
+    }
+    assert is_same_file(stamp)
+    os.utime(path, (1, 1))
+    assert is_same_file(stamp)  # the same content at another time
+    path.write_text("2")
+    assert not is_same_file(stamp)
+    path.write_text("22")
+    assert not is_same_file(stamp)
+    path.unlink()
+    assert not is_same_file(stamp)
+    assert file_stamp(path) is None
+
+
+@pytest.mark.parametrize("stamp", [None, 3, {}, {"path": 3}, {"path": "/no/such"}])
+def test_what_is_no_stamp(stamp: object) -> None:
+    assert not is_same_file(stamp)
 
 
 def test_a_pickle_that_cannot_be_read(tmp_path: Path) -> None:
