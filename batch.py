@@ -112,7 +112,7 @@ def visualise_batch(
     jobs = batch.jobs or cores()
     threads = 0 if jobs == 1 and batch.scheduler is None else 1
     options = dataclasses.replace(
-        options, outputs=options.outputs | {"poster"}, encoder_threads=threads
+        options, outputs=options.outputs | {"poster"}, codec_threads=threads
     )
     make_folder(options.output_dir)
     with (

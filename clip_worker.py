@@ -23,6 +23,8 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Literal
 
+import cv2
+
 from errors import PoseKineticsError
 from inputs import ClipSource
 from options import VisualiseOptions
@@ -103,6 +105,7 @@ def run_task(task: ClipTask) -> Outcome:
 def serve(descriptor: int) -> None:
     """Draws what comes through the pipe, until it is closed or a SIGINT comes."""
     faulthandler.enable()
+    cv2.setNumThreads(1)
     connection = Connection(descriptor)
     tasks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, tasks), daemon=True).start()

@@ -43,6 +43,9 @@ _FAILED_STARTS = 3  # in a row: then it is not the clips' fault
 _MOST_CLIPS = 1000  # of one process: what libraries leak, some kB a clip, stays bounded
 _GRACE_SEC = 2.0  # for interrupted processes to remove what they were writing
 _LOG_BYTES = 4000
+# A process is one of many: else each would start as many threads for linear algebra as there are
+# cores.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class Executor(Protocol):
@@ -79,6 +82,7 @@ class WorkerProcess:
             self._process = subprocess.Popen(  # noqa: S603 our own script
                 [sys.executable, str(_CHILD), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
+                env={**_ONE_THREAD, **os.environ},
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,

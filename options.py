@@ -19,7 +19,7 @@ from downloaders import DownloadOptions
 from renderer import LIGHT_BLUE, Colour
 
 # Options that say where things are, or how they are come by, but not what the result is.
-_NOT_OF_THE_RESULT = frozenset({"output_dir", "video_dirs", "download", "encoder_threads"})
+_NOT_OF_THE_RESULT = frozenset({"output_dir", "video_dirs", "download", "codec_threads"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ class VisualiseOptions:
         outputs: any of `video`, `frames` (a JPEG of each labelled frame) and `poster` (one small
           JPEG that stands for the clip).
         video_crf: x264's constant rate factor.
-        encoder_threads: x264's threads; 0 leaves their number to x264.
+        codec_threads: of the video's decoder and of its encoder; 0 leaves their number to them.
     """
 
     output_dir: Path = Path("results")
@@ -69,7 +69,7 @@ class VisualiseOptions:
     frames: Literal["all", "labelled"] = "all"
     outputs: frozenset[str] = frozenset({"video"})
     video_crf: int = 20
-    encoder_threads: int = 0
+    codec_threads: int = 0
 
 
 def recorded_options(options: VisualiseOptions) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def open_outputs(
         if "video" in options.outputs:
             outputs.paths.append(folder / f"{folder.name}.mp4")
             path = stack.enter_context(whole_file(folder / f"{folder.name}.mp4"))
-            threads = options.encoder_threads
+            threads = options.codec_threads
             writer = stack.enter_context(VideoWriter(path, properties, options.video_crf, threads))
             write = stack.enter_context(BackgroundCalls(writer.write))
             outputs.film.append(lambda frame, _: write(frame))

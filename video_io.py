@@ -135,7 +135,11 @@ class VideoReader:
     """Decodes a clip, or a part of a longer video, frame by frame."""
 
     def __init__(
-        self, path: Path, start_sec: float | None = None, end_sec: float | None = None
+        self,
+        path: Path,
+        start_sec: float | None = None,
+        end_sec: float | None = None,
+        threads: int = 0,
     ) -> None:
         """Opens the file and reads its first picture.
 
@@ -143,6 +147,7 @@ class VideoReader:
             path: the video file.
             start_sec: where the clip starts, in seconds from the file's first picture.
             end_sec: where it ends; frames at or after it are not part of the clip.
+            threads: the decoder's threads; 0 leaves their number to it.
 
         Raises:
             VideoReadError: the file is empty, is not a video, or its first picture is damaged.
@@ -155,7 +160,7 @@ class VideoReader:
         self._end = None if end_sec is None else Fraction(str(end_sec))
         self._container = _open(path)
         try:
-            self._prepare()
+            self._prepare(threads)
         except BaseException:
             self._container.close()
             raise
@@ -168,7 +173,7 @@ class VideoReader:
         """Closes the file."""
         self._container.close()
 
-    def _prepare(self) -> None:
+    def _prepare(self, threads: int) -> None:
         if not self._container.streams.video:
             raise VideoReadError(f"{self.path}: has no video stream; expected a video")
         stream = self._container.streams.video[0]
@@ -177,6 +182,7 @@ class VideoReader:
                 f"{self.path}: its video codec is unknown; convert it, for instance to H.264"
             )
         stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = threads
         self._stream = stream
         with _reading(self.path):
             first = next(self._decode(), None)

@@ -182,7 +182,7 @@ def _open_video(
         report.video_source = str(video.path)
         report.inputs["video"] = file_stamp(video.path)
         report.warnings += video.warnings
-        return VideoReader(video.path, video.start_sec, video.end_sec)
+        return VideoReader(video.path, video.start_sec, video.end_sec, options.codec_threads)
     except (DownloadError, VideoNotFoundError, VideoReadError) as error:
         if options.missing_video == "fail":
             raise

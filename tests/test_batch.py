@@ -88,6 +88,7 @@ def test_every_clip_is_written_once_and_shown(tmp_path: Path) -> None:
             "report.json",
         ]
         assert len(decode(folder / f"{name}.mp4").times) == 4
+        assert b" threads=1 " in (folder / f"{name}.mp4").read_bytes()  # x264 signs so
     assert statuses(tmp_path) == {name: ["written"] for name in names}
     (line,) = [line for line in log_lines(tmp_path / "results") if line["clip"] == names[0]]
     assert line["source"] == str(tmp_path / "in" / f"{names[0]}.pkl")

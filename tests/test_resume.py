@@ -57,7 +57,7 @@ def test_a_clip_that_was_drawn_is_done(make_clip: MakeClip, tmp_path: Path) -> N
     assert status(source, options) == "ok"
     elsewhere = dataclasses.replace(
         options,
-        encoder_threads=1,
+        codec_threads=1,
         video_dirs=(tmp_path,),
         download=DownloadOptions(retry_failed=True),
         body=BodyOptions(cache_dir=tmp_path),

@@ -127,7 +127,7 @@ def test_the_report_of_a_clip_that_was_written(make_clip: MakeClip, tmp_path: Pa
     assert recorded["video_crf"] == EXACT
     assert recorded["blank_size"] == [640, 360, "25"]
     assert recorded["body"]["smpl_model"] is None
-    assert not {"output_dir", "video_dirs", "download", "encoder_threads"} & set(recorded)
+    assert not {"output_dir", "video_dirs", "download", "codec_threads"} & set(recorded)
     residual = report.pop("residual_px")
     assert 0 <= residual["median"] <= residual["max"] < 0.01
     assert report == {
