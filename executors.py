@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -314,6 +315,8 @@ class DaskExecutor:
             raise MissingDependencyError(
                 "--scheduler needs Dask: pip install -r requirements-cluster.txt"
             ) from error
+        for name in ("distributed", "distributed.client"):  # our own errors say what it would log
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         self._killed_worker = distributed.KilledWorker
         try:
             connect: Any = distributed.Client
@@ -333,12 +336,17 @@ class DaskExecutor:
     def slots(self) -> int:
         """Two tasks for each thread of the cluster, so that none waits for us."""
         if time.monotonic() - self._asked > _ASK_SEC:
-            self._slots = max(1, 2 * sum(self._client.nthreads().values()))
+            try:
+                self._slots = max(1, 2 * sum(self._client.nthreads().values()))
+            except (OSError, TimeoutError) as error:
+                raise self._gone() from error
             self._asked = time.monotonic()
         return self._slots
 
     def submit(self, task: ClipTask) -> None:
         """See `Executor`."""
+        if self._client.status != "running":
+            raise self._gone()
         with warnings.catch_warnings():
             # Sent with the task, its bytes survive a worker; what is scattered does not.
             warnings.filterwarnings("ignore", message="Sending large graph")

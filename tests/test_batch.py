@@ -298,6 +298,30 @@ def test_a_dask_worker_that_is_killed(tmp_path: Path) -> None:
     assert sorted(statuses(tmp_path)) == names
 
 
+def test_a_dask_scheduler_that_is_killed(tmp_path: Path) -> None:
+    write_clips(tmp_path / "in", 100)
+    with dask_cluster(tmp_path / "dask", workers=1) as cluster:
+        process = subprocess.Popen(
+            command(tmp_path, f"--scheduler={cluster.address}"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with process:
+            try:
+                wait_for(lambda: logged(tmp_path) >= 5)
+                cluster.scheduler.kill()
+                out, err = process.communicate(timeout=WAIT_SEC)
+            finally:
+                process.kill()
+    assert (process.returncode, out) == (1, "")
+    assert err == (
+        f"run_visualise: {cluster.address}: the scheduler is gone; the same command goes on where "
+        "it stopped\n"
+    )
+    assert set(statuses(tmp_path)) < {name_of(number) for number in range(100)}
+
+
 def test_two_runs_at_a_time_do_not_disturb_each_other(tmp_path: Path) -> None:
     write_clips(tmp_path / "in", 10)
     processes = [

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from poison import KINDS, obey_poison, poisoned
 
 from clip_worker import ClipTask, Outcome
 from downloaders import DownloadOptions
-from errors import SchedulerError
+from errors import MissingDependencyError, SchedulerError
 from executors import DaskExecutor, Executor, LocalExecutor
 from inputs import ClipSource
 from options import VisualiseOptions
@@ -234,4 +235,52 @@ def test_a_process_ends_after_many_clips(tmp_path: Path, monkeypatch: pytest.Mon
 def test_no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("executors._CONNECT_SEC", 0.5)
     with pytest.raises(SchedulerError, match=r"--scheduler=tcp://127\.0\.0\.1:1: no Dask"):
+        DaskExecutor("tcp://127.0.0.1:1", None)
+
+
+def test_a_clip_that_kills_dask_workers_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    (path,) = write_clips(tmp_path / "in", 1)
+    poisoned(path, "fifo")
+    with (
+        dask_cluster(tmp_path / "dask", workers=1) as cluster,
+        contextlib.closing(DaskExecutor(cluster.address, None)) as executor,
+    ):
+        executor.submit(task_of(path, tmp_path))
+        deadline = time.monotonic() + 30
+        while not any(executor._client.processing().values()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(cluster.workers[0].pid, signal.SIGKILL)
+        met: list[tuple[ClipTask, Outcome]] = []
+        while not met:
+            assert time.monotonic() < deadline
+            met = executor.wait(1.0)
+    ((_, outcome),) = met
+    assert not outcome.has_crashed  # not to be tried again
+    assert outcome.error is not None
+    assert outcome.error[0] == "ClipCrashError"
+    assert "Dask workers died" in outcome.error[1]
+
+
+def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
+    (path,) = write_clips(tmp_path / "in", 1)
+    poisoned(path, "fifo")
+    with (
+        dask_cluster(tmp_path / "dask", workers=1) as cluster,
+        contextlib.closing(DaskExecutor(cluster.address, None)) as executor,
+    ):
+        executor.submit(task_of(path, tmp_path))
+        cluster.scheduler.kill()
+        deadline = time.monotonic() + 60
+        with pytest.raises(SchedulerError, match="goes on where it stopped"):
+            while time.monotonic() < deadline:
+                executor.wait(1.0)
+
+
+def test_dask_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(MissingDependencyError, match="pip install -r requirements-cluster"):
         DaskExecutor("tcp://127.0.0.1:1", None)
