@@ -56,6 +56,8 @@ def main(arguments: list[str]) -> int:
         is_one = values.clip is not None or not is_batch(inputs)
         if options.video is not None and not is_one:
             raise flags.Error("--video goes with one clip; for many give --video_dir")
+        if values.scheduler is not None and is_one:
+            raise flags.Error("--scheduler is for many clips; one is drawn here")
     except flags.Error as error:
         print(f"run_visualise: {error} (--help lists the flags)", file=sys.stderr)
         return _WRONG_USAGE
@@ -342,7 +344,12 @@ def _define_batch_flags(values: flags.FlagValues) -> None:
         "clip_timeout",
         1800,
         "Seconds that one of many clips may take; 0: any time.",
-        0,
+        flag_values=values,
+    )
+    flags.register_validator(
+        "clip_timeout",
+        lambda seconds: 0 <= seconds < float("inf"),  # absl's own bounds let NaN pass
+        "expected seconds, or 0 for any time",
         flag_values=values,
     )
     flags.DEFINE_boolean("overwrite", False, "Draw finished clips again.", flag_values=values)
