@@ -42,6 +42,8 @@ _AAC_RATES = frozenset(
 _AAC_RATE_ELSE = 48000
 _MISSING_TAIL_SEC = 0.5  # headers round their durations; more than this is missing content
 _X264_PRESET = "veryfast"
+# Up to this size sharing out the work of decoding takes longer than it saves: encoding is slower.
+_ONE_THREAD_PIXELS = 1280 * 720
 _BLANK_GREY = 222
 _REASON_LINES = 4
 
@@ -176,7 +178,10 @@ class VideoReader:
             raise VideoReadError(
                 f"{self.path}: its video codec is unknown; convert it, for instance to H.264"
             )
-        stream.thread_type = "AUTO"
+        if stream.width * stream.height > _ONE_THREAD_PIXELS:
+            stream.thread_type = "AUTO"
+        else:
+            stream.codec_context.thread_count = 1
         self._stream = stream
         with _reading(self.path):
             first = next(self._decode(), None)
