@@ -7,7 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import Sound, body, write_faces, write_pickle, write_video
+from synthetic import (
+    HEIGHT,
+    WIDTH,
+    Sound,
+    body,
+    body_mesh,
+    write_faces,
+    write_pickle,
+    write_video,
+)
+
+from camera import WeakPerspectiveCamera
+from renderer import FastRenderer
 
 VIDEO_ID = "KV4jI_q3W-o"
 CLIP = f"{VIDEO_ID}_155_156"
@@ -31,6 +43,14 @@ def white_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One second of white, with sound."""
     path = tmp_path_factory.mktemp("video") / "white.mp4"
     return write_video(path, picture=white_picture, sound=Sound())
+
+
+@pytest.fixture(scope="session")
+def compiled() -> None:
+    """Compiles the renderer, for this and for every later process; that takes some seconds."""
+    vertices, faces = body_mesh()
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    FastRenderer(faces).draw(picture, vertices, WeakPerspectiveCamera(30.0, 80.0, 60.0))
 
 
 @pytest.fixture
