@@ -47,7 +47,7 @@ class VisualiseOptions:
         outputs: any of `video`, `frames` (a JPEG of each labelled frame) and `poster` (one small
           JPEG that stands for the clip).
         video_crf: x264's constant rate factor.
-        codec_threads: of the video's decoder and of its encoder; 0 leaves their number to them.
+        codec_threads: of the video's decoder and of its encoder; 0 for as many as serve best.
     """
 
     output_dir: Path = Path("results")

@@ -42,6 +42,10 @@ _AAC_RATES = frozenset(
 _AAC_RATE_ELSE = 48000
 _MISSING_TAIL_SEC = 0.5  # headers round their durations; more than this is missing content
 _X264_PRESET = "veryfast"
+# Pixels up to which sharing out the work takes longer than it saves. A decoder only has to keep up
+# with the encoder, which has more to do.
+_DECODED_BY_ONE = 1280 * 720
+_ENCODED_BY_ONE = 480 * 320
 _BLANK_GREY = 222
 _REASON_LINES = 4
 
@@ -147,7 +151,7 @@ class VideoReader:
             path: the video file.
             start_sec: where the clip starts, in seconds from the file's first picture.
             end_sec: where it ends; frames at or after it are not part of the clip.
-            threads: the decoder's threads; 0 leaves their number to it.
+            threads: the decoder's threads; 0 for as many as serve best.
 
         Raises:
             VideoReadError: the file is empty, is not a video, or its first picture is damaged.
@@ -182,7 +186,8 @@ class VideoReader:
                 f"{self.path}: its video codec is unknown; convert it, for instance to H.264"
             )
         stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = threads
+        is_small = stream.width * stream.height <= _DECODED_BY_ONE
+        stream.codec_context.thread_count = threads or int(is_small)
         self._stream = stream
         with _reading(self.path):
             first = next(self._decode(), None)
@@ -425,7 +430,7 @@ class VideoWriter:
             path: the file to write; its suffix does not matter.
             source: the clip that the frames and the audio come from.
             crf: x264's constant rate factor: 0 is lossless, 51 the worst.
-            threads: x264's threads; 0 leaves their number to x264.
+            threads: x264's threads; 0 for as many as serve best.
 
         Raises:
             OutputError: the file cannot be opened; a missing folder shows only in `write`.
@@ -447,7 +452,8 @@ class VideoWriter:
             options={"crf": str(crf), "preset": _X264_PRESET},
         )
         context = stream.codec_context
-        context.thread_count = threads
+        is_small = source.width * source.height <= _ENCODED_BY_ONE
+        context.thread_count = threads or int(is_small)
         stream.width, stream.height = _even(source.width, source.height)
         stream.pix_fmt = "yuv420p"
         context.time_base = stream.time_base = source.time_base

@@ -12,14 +12,14 @@ from synthetic import (
     WIDTH,
     Sound,
     body,
-    body_mesh,
     write_faces,
     write_pickle,
     write_video,
 )
 
-from camera import WeakPerspectiveCamera
-from renderer import FastRenderer
+from bodies import BodyOptions
+from options import VisualiseOptions
+from visualise import visualise_clip
 
 VIDEO_ID = "KV4jI_q3W-o"
 CLIP = f"{VIDEO_ID}_155_156"
@@ -46,11 +46,16 @@ def white_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def compiled() -> None:
-    """Compiles the renderer, for this and for every later process; that takes some seconds."""
-    vertices, faces = body_mesh()
-    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    FastRenderer(faces).draw(picture, vertices, WeakPerspectiveCamera(30.0, 80.0, 60.0))
+def compiled(white_video: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Draws a clip, so that all is compiled, here and in every later process: it takes seconds."""
+    folder = tmp_path_factory.mktemp("compiled")
+    pickle_path = write_pickle(folder / f"{CLIP}.pkl", body(TIMES, (WIDTH, HEIGHT)).content)
+    options = VisualiseOptions(
+        output_dir=folder,
+        video=white_video,
+        body=BodyOptions(faces_path=write_faces(folder / "faces.npy")),
+    )
+    visualise_clip(pickle_path, options)
 
 
 @pytest.fixture
