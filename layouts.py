@@ -18,9 +18,8 @@ from camera import ResolvedCamera
 from colour import joined
 from errors import BodyModelError
 from keypoints import BY_SIDE, PALE, Palette, draw_keypoints, keypoint_bounds, stroke_unit
-from opendr_renderer import OpenDRRenderer
+from mesh_styles import make_painter
 from options import VisualiseOptions
-from renderer import FastRenderer, MeshRenderer, mesh_bounds
 from scene import ClipScene
 from timeline import Timeline, draw_unlabelled_mark, mark_bounds
 from video_io import VideoFrame
@@ -61,12 +60,9 @@ class OverlayLayout:
         self.width, self.height = scene.width, scene.height
         self._stroke = stroke_unit(self.width, self.height)
         self._camera = scene.camera
-        self._vertices = scene.body.vertices if options.show_mesh else None
-        self._renderer = _make_renderer(self._vertices, scene.body.faces, options)
-        self.renderer_name = None if self._renderer is None else self._renderer.name
+        self._painter = make_painter(scene, options)
+        self.renderer_name = None if self._painter is None else self._painter.renderer_name
         self._keypoints = _keypoints(scene.body, scene.camera, options)
-        self._colour = options.mesh_colour
-        self._alpha = options.mesh_alpha
         self._timeline = Timeline(self.width, self.height, scene.annotations.time, scene.duration)
 
     def compose(self, frame: VideoFrame, row: int | None) -> VideoFrame:
@@ -78,12 +74,11 @@ class OverlayLayout:
     def _draw_body(self, frame: VideoFrame, row: int) -> None:
         camera = self._camera.camera(row)
         bounds = [keypoint_bounds(points[row], self._stroke) for points, _ in self._keypoints]
-        if self._vertices is not None:
-            bounds.append(mesh_bounds(self._vertices[row], camera))
+        if self._painter is not None:
+            bounds.append(self._painter.bounds(row, camera))
         with frame.region(joined(bounds)) as (picture, left, top):
-            if self._renderer is not None and self._vertices is not None:
-                camera = camera.moved(-left, -top)
-                self._renderer.draw(picture, self._vertices[row], camera, self._colour, self._alpha)
+            if self._painter is not None:
+                self._painter.draw(picture, row, camera.moved(-left, -top))
             for points, palette in self._keypoints:
                 draw_keypoints(picture, points[row] - (left, top), self._stroke, palette)
 
@@ -94,16 +89,6 @@ class OverlayLayout:
                 draw_unlabelled_mark(picture, self._stroke)
         with composed.region(self._timeline.bounds) as (picture, _, _):
             self._timeline.draw(picture, float(composed.time))
-
-
-def _make_renderer(
-    vertices: Array | None, faces: Array | None, options: VisualiseOptions
-) -> MeshRenderer | None:
-    if vertices is None or faces is None:
-        return None
-    if options.renderer == "opendr":
-        return OpenDRRenderer(faces)
-    return FastRenderer(faces, options.antialias)
 
 
 def _keypoints(

@@ -16,6 +16,8 @@ from bodies import BodyOptions
 from downloaders import DownloadOptions
 from renderer import LIGHT_BLUE, Colour
 
+MeshStyle = Literal["shaded", "normals"]
+
 
 @dataclasses.dataclass(frozen=True)
 class VisualiseOptions:
@@ -32,7 +34,8 @@ class VisualiseOptions:
         show_mesh: whether to draw the mesh.
         show_keypoints: whether to draw the 2D keypoints.
         keypoint_source: the file's, those regressed from the mesh, or both, the latter pale.
-        mesh_colour: albedo, RGB in 0…1.
+        mesh_style: see `mesh_styles`.
+        mesh_colour: albedo, RGB in 0…1, where the style has one for the whole mesh.
         mesh_alpha: opacity of the mesh in 0…1.
         renderer: `fast`, or `opendr` for the released visualisation's own.
         antialias: smooth outlines; the fast renderer alone can.
@@ -53,6 +56,7 @@ class VisualiseOptions:
     show_mesh: bool = True
     show_keypoints: bool = True
     keypoint_source: Literal["file", "model", "both"] = "file"
+    mesh_style: MeshStyle = "shaded"
     mesh_colour: Colour = LIGHT_BLUE
     mesh_alpha: float = 1.0
     renderer: Literal["fast", "opendr"] = "fast"

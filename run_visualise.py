@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import sys
 import traceback
+import typing
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from downloaders import DownloadOptions
 from errors import OptionError, PoseKineticsError
 from faces import FACES_FILE
 from kinetics_download import define_download_flags, download_options
-from options import VisualiseOptions
+from options import MeshStyle, VisualiseOptions
 from renderer import COLOURS, Colour
 
 _OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
@@ -108,6 +109,7 @@ def _options(values: flags.FlagValues) -> VisualiseOptions:
         show_mesh=values.show_mesh,
         show_keypoints=values.show_keypoints,
         keypoint_source=values.keypoint_source,
+        mesh_style=values.mesh_style,
         mesh_colour=_colour(values.mesh_colour),
         mesh_alpha=values.mesh_alpha,
         renderer=values.renderer,
@@ -256,6 +258,13 @@ def _define_flags() -> flags.FlagValues:
         "mesh_alpha",
         lambda alpha: 0 <= alpha <= 1,  # absl's own bounds let NaN pass
         "expected a number from 0 to 1",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "mesh_style",
+        "shaded",
+        typing.get_args(MeshStyle),
+        "How the mesh is coloured.",
         flag_values=values,
     )
     flags.DEFINE_string(
