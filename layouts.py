@@ -16,6 +16,7 @@ import numpy.typing as npt
 from bodies import ClipBody
 from camera import ResolvedCamera
 from colour import joined
+from colour_scale import Legend
 from errors import BodyModelError
 from keypoints import BY_SIDE, PALE, Palette, draw_keypoints, keypoint_bounds, stroke_unit
 from mesh_styles import make_painter
@@ -62,6 +63,8 @@ class OverlayLayout:
         self._camera = scene.camera
         self._painter = make_painter(scene, options)
         self.renderer_name = None if self._painter is None else self._painter.renderer_name
+        scale = None if self._painter is None else self._painter.scale
+        self._legend = None if scale is None else Legend(scale, self.width, self.height)
         self._keypoints = _keypoints(scene.body, scene.camera, options)
         self._timeline = Timeline(self.width, self.height, scene.annotations.time, scene.duration)
 
@@ -69,6 +72,9 @@ class OverlayLayout:
         """See `Layout.compose`."""
         if row is not None:
             self._draw_body(frame, row)
+        if self._legend is not None:
+            with frame.region(self._legend.bounds) as (picture, left, top):
+                self._legend.draw(picture, left, top)
         return frame
 
     def _draw_body(self, frame: VideoFrame, row: int) -> None:

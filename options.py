@@ -16,7 +16,7 @@ from bodies import BodyOptions
 from downloaders import DownloadOptions
 from renderer import LIGHT_BLUE, Colour
 
-MeshStyle = Literal["shaded", "normals"]
+MeshStyle = Literal["shaded", "parts", "normals", "depth", "wireframe", "speed"]
 
 
 @dataclasses.dataclass(frozen=True)

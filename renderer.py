@@ -136,6 +136,28 @@ class FastRenderer:
             self._opaque[:height, :width],
         )
 
+    def _prepared(
+        self,
+        vertices: Array,
+        camera: WeakPerspectiveCamera,
+        colour: Colour | Array,
+        is_lit: bool,
+    ) -> tuple[Array, Array, float]:
+        """(V, 3) columns, rows and depths, (V, 3) colours in 0…255, and which triangles to draw.
+
+        The last is the sign of their area in the picture, 0 for all.
+        """
+        check_vertex_count(self._vertex_count, vertices)
+        vertices = np.ascontiguousarray(vertices, np.float32)
+        view = (float(camera.scale), float(camera.offset_x), float(camera.offset_y))
+        points, is_whole, _ = _project(vertices, view)
+        normals, volume = _vertex_normals(vertices, points, is_whole, self._faces)
+        albedo = np.ascontiguousarray(checked_colours(colour, len(vertices)), np.float32)
+        lights = self._lights if is_lit else self._no_lights
+        colours = _shade(vertices, normals, lights, albedo)
+        facing = (-1.0 if volume > 0 else 1.0) if self._is_closed and is_whole else 0.0
+        return points, colours, facing
+
 
 def mesh_bounds(vertices: Array, camera: WeakPerspectiveCamera) -> Bounds:
     """The pixels that a mesh can cover; of no extent where none of its vertices is finite.

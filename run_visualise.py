@@ -264,7 +264,8 @@ def _define_flags() -> flags.FlagValues:
         "mesh_style",
         "shaded",
         typing.get_args(MeshStyle),
-        "How the mesh is coloured.",
+        "shaded, coloured by parts of the body (left warm, right cool), by where the surface "
+        "faces (normals), by depth or speed (a legend says which), or as a wireframe.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -287,6 +288,12 @@ def _define_flags() -> flags.FlagValues:
         ["renderer", "antialias"],
         lambda chosen: chosen["renderer"] == "fast" or not chosen["antialias"],
         "--renderer=opendr cannot smooth outlines: leave out --antialias",
+        flag_values=values,
+    )
+    flags.register_multi_flags_validator(
+        ["renderer", "mesh_style"],
+        lambda chosen: chosen["renderer"] == "fast" or chosen["mesh_style"] != "wireframe",
+        "--renderer=opendr cannot draw wireframes: leave out --renderer or --mesh_style",
         flag_values=values,
     )
     flags.DEFINE_integer(
