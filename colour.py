@@ -67,6 +67,12 @@ def joined(parts: Sequence[Bounds]) -> Bounds:
     return min(lefts), min(tops), max(rights), max(bottoms)
 
 
+def matrix_number(matrix: int, height: int) -> int:
+    """A stream's mark, or the matrix that players take for a stream of `height` rows without."""
+    default = _BT709 if height >= _HIGH_DEFINITION else _BT601
+    return matrix if matrix in _RED_AND_BLUE else default
+
+
 def colour_matrix(matrix: int, colour_range: int, height: int) -> Array:
     """(8,) float32: what turns YUV into RGB and back.
 
@@ -79,8 +85,7 @@ def colour_matrix(matrix: int, colour_range: int, height: int) -> Array:
         Shares of red, green and blue in luma; luma's offset, 255 over its span; 255 over half
         the span of chroma; and the two divisors of blue's and red's difference.
     """
-    default = _BT709 if height >= _HIGH_DEFINITION else _BT601
-    red, blue = _RED_AND_BLUE.get(matrix, _RED_AND_BLUE[default])
+    red, blue = _RED_AND_BLUE[matrix_number(matrix, height)]
     offset, luma, chroma = (0, 255, 255) if colour_range == _FULL_RANGE else (16, 219, 224)
     return np.array(
         [red, 1 - red - blue, blue, offset, 255 / luma, 255 / chroma, 2 - 2 * blue, 2 - 2 * red],
