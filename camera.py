@@ -252,8 +252,9 @@ def turn(azimuth: float, elevation: float = 0.0) -> Array:
 def seen_from(vertices: Array, view: View) -> Array:
     """(V, 3) vertices, turned about their centroid so that the camera sees them from there."""
     matrix = turn(0.0, 90.0) if view == "top" else turn(view)
-    centre = vertices.mean(0)
-    turned: Array = (vertices - centre) @ matrix.astype(vertices.dtype) + centre
+    centre = np.full(len(vertices), 1 / len(vertices), vertices.dtype) @ vertices  # fast mean(0)
+    matrix = matrix.astype(vertices.dtype)
+    turned: Array = vertices @ matrix + (centre - centre @ matrix)
     return turned
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bodies import ClipBody
 from camera import ResolvedCamera, View, WeakPerspectiveCamera, seen_from
-from canvas import Canvas, Panel
+from canvas import WHITE, Canvas, Panel
 from colour import Bounds, joined
 from errors import BodyModelError
 from hud import Hud
@@ -209,6 +209,7 @@ class Figure:
         row: int,
         camera: WeakPerspectiveCamera | None = None,
         vertices: Array | None = None,
+        plain: int | None = WHITE,
     ) -> None:
         """Draws the mesh alone, opaque.
 
@@ -217,12 +218,13 @@ class Figure:
             row: of the label.
             camera: None for the label's own.
             vertices: (V, 3), the label's mesh seen from elsewhere; None for the mesh as it is.
+            plain: the grey that the picture has; None where it has more than one.
         """
         if self._solid_painter is None:
             return
         camera = camera or self._camera.camera(row)
         bounds = self._solid_painter.bounds(row, camera, vertices)
-        with picture.region(bounds) as (part, left, top):
+        with picture.region(bounds, plain) as (part, left, top):
             self._solid_painter.draw(part, row, camera.moved(-left, -top), vertices)
 
     def seen_from(self, picture: PlanarPicture, row: int, view: View) -> None:
@@ -331,7 +333,7 @@ def _turntable(scene: ClipScene, options: VisualiseOptions) -> Content:
 
     def draw(figure: Figure, picture: PlanarPicture, row: int, seconds: float) -> None:
         camera = turntable.camera(picture.width, picture.height)
-        figure.mesh(picture, row, camera, turntable.vertices(row, seconds))
+        figure.mesh(picture, row, camera, turntable.vertices(row, seconds), plain=None)
 
     return Content(Panel("Turntable", False), draw, turntable.draw_ground)
 

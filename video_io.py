@@ -147,18 +147,25 @@ class PlanarPicture:
             plane[:] = source
 
     @contextlib.contextmanager
-    def region(self, bounds: Bounds) -> Iterator[tuple[Array, int, int]]:
+    def region(self, bounds: Bounds, plain: int | None = None) -> Iterator[tuple[Array, int, int]]:
         """Lends the part of the picture that holds these pixel coordinates, as RGB.
 
         What the block draws into it is brought back into the frame. Columns and rows past the
         picture's edge are left out; the lent part may be empty.
+
+        Args:
+            bounds: see `colour.Bounds`.
+            plain: the grey that the whole part is known to have, which saves converting it.
 
         Yields:
             (h, w, 3) uint8 RGB, C-contiguous, and the column and row of its first pixel.
         """
         rows, columns = self.planes[0].shape
         box = box_around(bounds, columns, rows)
-        rgb = rgb_from_planes(self.planes, box, self.matrix)
+        if plain is None:
+            rgb = rgb_from_planes(self.planes, box, self.matrix)
+        else:
+            rgb = np.full((box.bottom - box.top, box.right - box.left, 3), plain, np.uint8)
         before = rgb.copy()
         yield rgb, box.left, box.top
         planes_from_rgb(before, rgb, self.planes, box, self.matrix)
