@@ -51,7 +51,7 @@ class Trail:
         self._joints = [JOINT_NAMES.index(name) for name in joints]
         self._points = keypoints_px[:, self._joints]
         with np.errstate(invalid="ignore"):
-            known: Array = (np.abs(self._points) < _FARTHEST_PIXEL).all(-1)
+            known: Array = np.all(np.abs(self._points) < _FARTHEST_PIXEL, axis=-1)
         self._goes_on = consecutive(times)[:, None] & known[:-1] & known[1:]
         self._width = max(2, round(3 * stroke))
         self._shadow_width = self._width + max(2, round(2 * stroke))
