@@ -61,6 +61,8 @@ class ClipBody:
         joints: (N, 19, 3) float32, the cocoplus joints regressed from the vertices; None without
           vertices or without a regressor.
         files: what was read beside the pickle: `model`, `joint_regressor`, `faces`.
+        model: the body model of this mesh; None without vertices, where none is given, or where
+          the one given is of another body.
     """
 
     vertices: Array | None
@@ -68,6 +70,7 @@ class ClipBody:
     faces: Array | None
     joints: Array | None
     files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    model: BodyModel | None = None
 
 
 def resolve_body(
@@ -98,7 +101,12 @@ def resolve_body(
         faces=faces,
         joints=None if regressor is None else regress_joints(regressor, vertices),
         files=files,
+        model=model if _is_of(model, vertices) else None,
     )
+
+
+def _is_of(model: BodyModel | None, vertices: Array) -> bool:
+    return model is not None and len(model.v_template) == vertices.shape[1]
 
 
 def _vertices(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +27,8 @@ Array = npt.NDArray[Any]
 CameraConvention = Literal["inside", "outside", "refitted"]
 KeypointUnits = Literal["height", "frame"]
 JointSet = Literal["cocoplus", "smpl"]
+View = float | Literal["top"]
+"""Degrees about the vertical axis, or from above."""
 
 NEAR_ORTHOGRAPHIC_DISTANCE = 100.0
 """Metres that the released code moves the body away, with a focal length as many times longer."""
@@ -115,6 +118,16 @@ class ResolvedCamera:
             joints[..., :2] * self.cameras_px[:, None, :1] + self.cameras_px[:, None, 1:]
         )
         return pixels
+
+    def resized(self, factor: float) -> ResolvedCamera:
+        """The same for a picture that has `factor` times as many columns and rows."""
+        moved = np.array([0.0, 0.5, 0.5])  # from the pixel's centre to the picture's corner
+        return dataclasses.replace(
+            self,
+            cameras_px=(self.cameras_px + moved) * factor - moved,
+            keypoints_px=(self.keypoints_px + 0.5) * factor - 0.5,
+            residuals_px=self.residuals_px * factor,
+        )
 
     @property
     def residual_px_median(self) -> float | None:
@@ -220,6 +233,30 @@ def resolve_camera(
         residuals_px=best.residuals_px,
         warnings=tuple(warnings),
     )
+
+
+def turn(azimuth: float, elevation: float = 0.0) -> Array:
+    """(3, 3) float64: what turns row vectors in camera axes, p · R.
+
+    Args:
+        azimuth: degrees about the vertical axis, as CONVENTIONS.md has it.
+        elevation: degrees by which the camera then rises, looking down; 90 is from above, with
+          what lay away from the camera at the picture's top.
+    """
+    c, s = math.cos(math.radians(azimuth)), math.sin(math.radians(azimuth))
+    up, down = math.cos(math.radians(elevation)), math.sin(math.radians(elevation))
+    about_vertical = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+    turned: Array = about_vertical @ np.array([[1, 0, 0], [0, up, down], [0, -down, up]])
+    return turned
+
+
+def seen_from(vertices: Array, view: View) -> Array:
+    """(V, 3) vertices, turned about their centroid so that the camera sees them from there."""
+    matrix = turn(0.0, 90.0) if view == "top" else turn(view)
+    centre = np.full(len(vertices), 1 / len(vertices), vertices.dtype) @ vertices  # fast mean(0)
+    matrix = matrix.astype(vertices.dtype)
+    turned: Array = vertices @ matrix + (centre - centre @ matrix)
+    return turned
 
 
 def fit_cameras(points: Array, keypoints_px: Array) -> Array:

@@ -60,11 +60,18 @@ def box_around(bounds: Bounds, width: int, height: int) -> Box:
 
 
 def joined(parts: Sequence[Bounds]) -> Bounds:
-    """What holds them all; of no extent where there are none."""
+    """What holds all of those that have an extent; of no extent where none has."""
+    parts = [part for part in parts if part[0] < part[2] or part[1] < part[3]]
     if not parts:
         return 0.0, 0.0, 0.0, 0.0
     lefts, tops, rights, bottoms = zip(*parts, strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
+
+
+def matrix_number(matrix: int, height: int) -> int:
+    """A stream's mark, or the matrix that players take for a stream of `height` rows without."""
+    default = _BT709 if height >= _HIGH_DEFINITION else _BT601
+    return matrix if matrix in _RED_AND_BLUE else default
 
 
 def colour_matrix(matrix: int, colour_range: int, height: int) -> Array:
@@ -79,8 +86,7 @@ def colour_matrix(matrix: int, colour_range: int, height: int) -> Array:
         Shares of red, green and blue in luma; luma's offset, 255 over its span; 255 over half
         the span of chroma; and the two divisors of blue's and red's difference.
     """
-    default = _BT709 if height >= _HIGH_DEFINITION else _BT601
-    red, blue = _RED_AND_BLUE.get(matrix, _RED_AND_BLUE[default])
+    red, blue = _RED_AND_BLUE[matrix_number(matrix, height)]
     offset, luma, chroma = (0, 255, 255) if colour_range == _FULL_RANGE else (16, 219, 224)
     return np.array(
         [red, 1 - red - blue, blue, offset, 255 / luma, 255 / chroma, 2 - 2 * blue, 2 - 2 * red],

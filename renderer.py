@@ -43,8 +43,9 @@ class MeshRenderer(Protocol):
         picture: Array,
         vertices: Array,
         camera: WeakPerspectiveCamera,
-        colour: Colour = LIGHT_BLUE,
+        colour: Colour | Array = LIGHT_BLUE,
         alpha: float = 1.0,
+        is_lit: bool = True,
     ) -> None:
         """Draws one mesh into `picture`, in place.
 
@@ -55,8 +56,12 @@ class MeshRenderer(Protocol):
             picture: (H, W, 3) uint8 RGB, C-contiguous.
             vertices: (V, 3) metres, camera axes: x right, y down, z away.
             camera: body space to pixels.
-            colour: albedo, RGB in 0…1.
+            colour: albedo, RGB in 0…1, of all vertices or (V, 3) of each.
             alpha: opacity of the mesh in 0…1.
+            is_lit: whether the lights shine on it; without them the albedo is what is seen.
+
+        Raises:
+            FacesError: the mesh has fewer vertices than the faces need.
         """
 
 
@@ -98,6 +103,7 @@ class FastRenderer:
         no_edges = np.empty((0, 4), np.int32)
         self._edges = _edges(faces, self._is_closed) if antialias else no_edges
         self._lights = point_lights().astype(np.float32)
+        self._no_lights = self._lights[:0]
         self._depth = np.empty((0, 0), np.float32)
         self._opaque = np.empty((0, 0, 3), np.uint8)
 
@@ -106,8 +112,9 @@ class FastRenderer:
         picture: Array,
         vertices: Array,
         camera: WeakPerspectiveCamera,
-        colour: Colour = LIGHT_BLUE,
+        colour: Colour | Array = LIGHT_BLUE,
         alpha: float = 1.0,
+        is_lit: bool = True,
     ) -> None:
         """See `MeshRenderer.draw`."""
         check_vertex_count(self._vertex_count, vertices)
@@ -122,12 +129,34 @@ class FastRenderer:
             self._is_closed,
             self._edges,
             (float(camera.scale), float(camera.offset_x), float(camera.offset_y)),
-            self._lights,
-            np.array(colour, np.float32),
+            self._lights if is_lit else self._no_lights,
+            np.ascontiguousarray(checked_colours(colour, len(vertices)), np.float32),
             float(alpha),
             self._depth[:height, :width],
             self._opaque[:height, :width],
         )
+
+    def _prepared(
+        self,
+        vertices: Array,
+        camera: WeakPerspectiveCamera,
+        colour: Colour | Array,
+        is_lit: bool,
+    ) -> tuple[Array, Array, float]:
+        """(V, 3) columns, rows and depths, (V, 3) colours in 0…255, and which triangles to draw.
+
+        The last is the sign of their area in the picture, 0 for all.
+        """
+        check_vertex_count(self._vertex_count, vertices)
+        vertices = np.ascontiguousarray(vertices, np.float32)
+        view = (float(camera.scale), float(camera.offset_x), float(camera.offset_y))
+        points, is_whole, _ = _project(vertices, view)
+        normals, volume = _vertex_normals(vertices, points, is_whole, self._faces)
+        albedo = np.ascontiguousarray(checked_colours(colour, len(vertices)), np.float32)
+        lights = self._lights if is_lit else self._no_lights
+        colours = _shade(vertices, normals, lights, albedo)
+        facing = (-1.0 if volume > 0 else 1.0) if self._is_closed and is_whole else 0.0
+        return points, colours, facing
 
 
 def mesh_bounds(vertices: Array, camera: WeakPerspectiveCamera) -> Bounds:
@@ -169,6 +198,33 @@ def check_vertex_count(needed: int, vertices: Array) -> None:
             f"the faces use vertex {needed - 1}, the mesh has {len(vertices)} vertices: these "
             "faces belong to another body; give the right ones with --smpl_face_path"
         )
+
+
+def checked_colours(colour: Colour | Array, vertex_count: int) -> Array:
+    """Colours as (1, 3) or (V, 3), after checking that there is one, or one per vertex."""
+    colours = np.atleast_2d(np.asarray(colour))
+    if colours.shape not in {(1, 3), (vertex_count, 3)}:
+        raise ValueError(
+            f"colours have shape {np.shape(colour)}; expected (3,) or ({vertex_count}, 3)"
+        )
+    return colours
+
+
+def vertex_normals(vertices: Array, faces: Array) -> Array:
+    """(V, 3) float32 area-weighted normals of length 1, out of the mesh; 0 where there is none.
+
+    Args:
+        vertices: (V, 3).
+        faces: (F, 3) int32 or uint32, as `checked_faces` returns them. Whichever way round their
+          corners run: what is outside is settled by the sign of the volume.
+    """
+    vertices = np.ascontiguousarray(vertices, np.float32)
+    normals, volume = _vertex_normals(vertices, vertices, True, faces)
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    outward: Array = (
+        normals / np.where(lengths > 0, lengths, 1) * np.float32(-1 if volume < 0 else 1)
+    )
+    return outward
 
 
 def _is_closed(faces: Array) -> bool:
@@ -443,7 +499,10 @@ def _vertex_normals(
 
 @kernel
 def _shade(vertices: Array, normals: Array, lights: Array, albedo: Array) -> Array:
-    """(V, 3) colours in 0…255: Σ over the lights of albedo · light · max(0, n · l), clipped."""
+    """(V, 3) colours in 0…255: Σ over the lights of albedo · light · max(0, n · l), clipped.
+
+    Without lights each is its albedo. One albedo serves all vertices, or each has its own.
+    """
     count = len(vertices)
     # One row per axis: the compiler then works on several vertices at once.
     places, directions = np.empty((3, count), np.float32), np.empty((3, count), np.float32)
@@ -466,10 +525,17 @@ def _shade(vertices: Array, normals: Array, lights: Array, albedo: Array) -> Arr
         x, y, z = directions[0, i], directions[1, i], directions[2, i]
         length = np.sqrt(x * x + y * y + z * z)
         brightness[i] = brightness[i] / length if length > none else none
+    if len(lights) == 0:
+        brightness[:] = 1
     colours = np.empty((count, 3), np.float32)
+    if len(albedo) == 1:
+        for i in range(count):
+            for k in range(3):
+                colours[i, k] = white * min(albedo[0, k] * brightness[i], np.float32(1))
+        return colours
     for i in range(count):
         for k in range(3):
-            colours[i, k] = white * min(albedo[k] * brightness[i], np.float32(1))
+            colours[i, k] = white * min(albedo[i, k] * brightness[i], np.float32(1))
     return colours
 
 

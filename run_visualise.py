@@ -8,28 +8,31 @@ tests/test_command_line.py.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import traceback
+import typing
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import tqdm
 from absl import flags
 
 import visualise
 from bodies import BodyOptions
+from camera import View
 from downloaders import DownloadOptions
 from errors import OptionError, PoseKineticsError
 from faces import FACES_FILE
 from inputs import ClipInputs, ClipSource, find_clip, is_batch, without_leading_dashes
+from keypoints import JOINT_NAMES
 from kinetics_download import define_download_flags, download_options
 from messages import one_line
-from options import VisualiseOptions
+from options import MeshStyle, VisualiseOptions
 from renderer import COLOURS, Colour
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from batch import BatchOptions
 
 _OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
@@ -132,11 +135,16 @@ def _options(values: flags.FlagValues) -> VisualiseOptions:
             faces_path=Path(values.smpl_face_path) if faces_given else None,
             cache_dir=download.cache_dir,
         ),
+        layout=values.layout,
+        views=_views(values.views),
+        show_hud=values.hud,
         show_mesh=values.show_mesh,
         show_keypoints=values.show_keypoints,
         keypoint_source=values.keypoint_source,
+        mesh_style=values.mesh_style,
         mesh_colour=_colour(values.mesh_colour),
         mesh_alpha=values.mesh_alpha,
+        trail=tuple(values.trail),
         renderer=values.renderer,
         antialias=values.antialias,
         camera_convention=values.camera_convention,
@@ -160,6 +168,23 @@ def _blank_size(text: str) -> tuple[int, int, Fraction]:
     if width < 2 or height < 2 or (match and match[3] and not rate) or (match and match[4] == "0"):
         raise flags.Error(f"--blank_size={text}: expected such as 640x360 or 640x360@30000/1001")
     return width, height, Fraction(rate or 25, divisor or 1)
+
+
+def _views(texts: list[str] | None) -> tuple[View, ...] | None:
+    """Degrees, or `top`; None where none were given."""
+    return None if texts is None else tuple(_view(text) for text in texts)
+
+
+def _view(text: str) -> View:
+    if text == "top":
+        return "top"
+    try:
+        degrees = float(text)
+    except ValueError:
+        degrees = math.nan
+    if not abs(degrees) <= 360:
+        raise flags.Error(f"--views: {text!r}: expected degrees from -360 to 360, or top")
+    return degrees
 
 
 def _path(text: str | None) -> Path | None:
@@ -289,6 +314,30 @@ def _define_flags() -> flags.FlagValues:
         "1.0 is the frame's height on both axes, or its width and its height; auto settles it.",
         flag_values=values,
     )
+    flags.DEFINE_enum(
+        "layout",
+        "overlay",
+        ["overlay", "side_by_side", "summary", "turntable"],
+        "The overlay alone, the input beside it, six panels, or the overlay beside a view that "
+        "circles the body.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "views",
+        None,
+        "From where else side_by_side and summary show the mesh: degrees about the vertical axis, "
+        "or top. The summary's own are 60,-60.",
+        flag_values=values,
+    )
+    flags.register_multi_flags_validator(
+        ["layout", "views"],
+        lambda chosen: chosen["views"] is None or chosen["layout"] in {"side_by_side", "summary"},
+        "--views needs --layout=summary or --layout=side_by_side",
+        flag_values=values,
+    )
+    flags.DEFINE_boolean(
+        "hud", True, "Write each frame's time, number, label and residual.", flag_values=values
+    )
     flags.DEFINE_boolean("show_mesh", True, "Draw the mesh.", flag_values=values)
     flags.DEFINE_boolean("show_keypoints", True, "Draw the 2D keypoints.", flag_values=values)
     flags.DEFINE_float("mesh_alpha", 1.0, "Opacity of the mesh.", flag_values=values)
@@ -296,6 +345,26 @@ def _define_flags() -> flags.FlagValues:
         "mesh_alpha",
         lambda alpha: 0 <= alpha <= 1,  # absl's own bounds let NaN pass
         "expected a number from 0 to 1",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "mesh_style",
+        "shaded",
+        typing.get_args(MeshStyle),
+        "shaded, coloured by parts of the body (left warm, right cool), by where the surface "
+        "faces (normals), by depth or speed (a legend says which), or as a wireframe.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "trail",
+        [],
+        "Joints that leave a fading trail, such as right_wrist,left_wrist.",
+        flag_values=values,
+    )
+    flags.register_validator(
+        "trail",
+        lambda names: set(names) <= set(JOINT_NAMES),
+        f"expected any of {', '.join(JOINT_NAMES)}, separated by commas",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -318,6 +387,12 @@ def _define_flags() -> flags.FlagValues:
         ["renderer", "antialias"],
         lambda chosen: chosen["renderer"] == "fast" or not chosen["antialias"],
         "--renderer=opendr cannot smooth outlines: leave out --antialias",
+        flag_values=values,
+    )
+    flags.register_multi_flags_validator(
+        ["renderer", "mesh_style"],
+        lambda chosen: chosen["renderer"] == "fast" or chosen["mesh_style"] != "wireframe",
+        "--renderer=opendr cannot draw wireframes: leave out --renderer or --mesh_style",
         flag_values=values,
     )
     flags.DEFINE_integer(

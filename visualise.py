@@ -110,7 +110,8 @@ def _visualise(
         )
         layout = make_layout(scene, options)
         report.renderer = layout.renderer_name
-        with open_outputs(folder, properties, options) as outputs:
+        composed = properties.resized(layout.width, layout.height)
+        with open_outputs(folder, composed, options) as outputs:
             _draw_frames(reader, scene, layout, outputs, options, report, progress)
             _check_frames(report, reader)
             if not report.frames_drawn:
