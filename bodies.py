@@ -59,12 +59,15 @@ class ClipBody:
         faces: (F, 3) int32, or None without vertices.
         joints: (N, 19, 3) float32, the cocoplus joints regressed from the vertices; None without
           vertices or without a regressor.
+        model: the body model of this mesh; None without vertices, where none is given, or where
+          the one given is of another body.
     """
 
     vertices: Array | None
     source: VertexSource | None
     faces: Array | None
     joints: Array | None
+    model: BodyModel | None = None
 
 
 def resolve_body(
@@ -89,7 +92,12 @@ def resolve_body(
         source=source,
         faces=_faces(vertices.shape[1], model, pickle_folder, options),
         joints=None if regressor is None else regress_joints(regressor, vertices),
+        model=model if _is_of(model, vertices) else None,
     )
+
+
+def _is_of(model: BodyModel | None, vertices: Array) -> bool:
+    return model is not None and len(model.v_template) == vertices.shape[1]
 
 
 def _vertices(

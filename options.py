@@ -39,7 +39,8 @@ class VisualiseOptions:
         camera_convention: see `camera.resolve_camera`.
         keypoint_units: see `camera.resolve_camera`.
         frames: every frame of the clip, or only the labelled ones.
-        outputs: any of `video` and `frames` (a JPEG of each labelled frame).
+        outputs: any of `video`, `frames` (a JPEG of each labelled frame) and `exports.EXPORTS`.
+        export_frames: which labels become `obj` and `ply`; see `export_meshes.chosen_rows`.
         video_crf: x264's constant rate factor.
     """
 
@@ -61,4 +62,5 @@ class VisualiseOptions:
     keypoint_units: Literal["auto", "height", "frame"] = "auto"
     frames: Literal["all", "labelled"] = "all"
     outputs: frozenset[str] = frozenset({"video"})
+    export_frames: tuple[str, ...] = ("middle",)
     video_crf: int = 20

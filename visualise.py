@@ -25,6 +25,7 @@ from errors import (
     VideoNotFoundError,
     VideoReadError,
 )
+from exports import EXPORTS, check_exports, write_exports
 from files import make_folder
 from kinetics_download import get_video
 from labels import LabelMatcher
@@ -88,6 +89,7 @@ def _visualise(
     annotations = read_annotations(pickle_path)
     report.warnings += annotations.warnings
     body = _resolve_body(annotations, pickle_path, options, report)
+    check_exports(annotations, body, options)
     make_folder(folder)
     with _open_video(clip, pickle_path, options, report) as reader:
         camera = _resolve_camera(annotations, reader, options, report)
@@ -114,6 +116,7 @@ def _visualise(
                     f"(0 to {scene.duration:.2f} s); is it the right video, and is `time` in "
                     "seconds?"
                 )
+            write_exports(folder, scene, options)
 
 
 def _draw_frames(
@@ -146,7 +149,8 @@ def _draw_frames(
 def _resolve_body(
     annotations: ClipAnnotations, pickle_path: Path, options: VisualiseOptions, report: ClipReport
 ) -> ClipBody:
-    if not options.show_mesh and options.keypoint_source == "file":
+    is_exported = not options.outputs.isdisjoint(EXPORTS)
+    if not options.show_mesh and options.keypoint_source == "file" and not is_exported:
         return ClipBody(None, None, None, None)
     body = resolve_body(annotations, pickle_path.parent, options.body)
     report.vertices_source = body.source
