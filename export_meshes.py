@@ -23,7 +23,7 @@ from scene import ClipScene
 
 Array = npt.NDArray[Any]
 
-FRAME_CHOICE = re.compile(r"middle|all|(?P<row>\d{1,9})|(?P<seconds>\d{1,9}(\.\d{1,9})?)s")
+FRAME_CHOICE = re.compile(r"middle|all|(?P<row>[0-9]{1,9})|(?P<seconds>[0-9]{1,9}(\.[0-9]{1,9})?)s")
 """What each of `--export_frames` may be."""
 
 
