@@ -39,15 +39,16 @@ def main(folder: Path) -> int:
 
 def _check(path: Path, kind: str, clip: dict[str, Array], expected: Array) -> bool:
     numerator, denominator = clip["frame_rate"].tolist()
+    rate = numerator / denominator
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
-    scene.render.fps, scene.render.fps_base = numerator, float(denominator)
+    scene.render.fps = round(rate)
+    scene.render.fps_base = round(rate) / rate
     if kind == "glb":
         bpy.ops.import_scene.gltf(filepath=str(path))
-        rate = float(numerator * denominator)  # as the importer has it
+        rate = scene.render.fps * scene.render.fps_base  # the importer's; its quotient is meant
     else:
         bpy.ops.wm.usd_import(filepath=str(path))
-        rate = numerator / denominator
     body = next(o for o in bpy.data.objects if o.type == "MESH" and len(o.data.vertices) > 100)
     errors = [
         np.linalg.norm(_vertices(body, time * rate) - vertices, axis=1).max()
