@@ -173,6 +173,12 @@ class _Reading:
         return _median(self.residuals_px)
 
 
+def y_up(points: Array) -> Array:
+    """Camera axes, (..., 3), to what 3D programs expect: x right, y up, z towards the camera."""
+    turned: Array = points * np.array([1.0, -1.0, -1.0], points.dtype)
+    return turned
+
+
 def resolve_camera(
     annotations: ClipAnnotations,
     width: int,

@@ -200,3 +200,12 @@ def _byte(value: np.float32) -> np.uint8:
     if value <= 0:
         return np.uint8(0)
     return np.uint8(value + np.float32(0.5)) if value < 255 else np.uint8(255)
+
+
+def linear_rgb(colour: tuple[float, float, float]) -> tuple[float, float, float]:
+    """RGB in 0…1 as pictures hold it (sRGB) to amounts of light, as 3D programs want them."""
+    red, green, blue = (
+        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+        for channel in colour
+    )
+    return red, green, blue

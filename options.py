@@ -53,8 +53,9 @@ class VisualiseOptions:
         camera_convention: see `camera.resolve_camera`.
         keypoint_units: see `camera.resolve_camera`.
         frames: every frame of the clip, or only the labelled ones.
-        outputs: any of `video`, `frames` (a JPEG of each labelled frame) and `poster` (one small
-          JPEG that stands for the clip).
+        outputs: any of `video`, `frames` (a JPEG of each labelled frame), `poster` (one small JPEG
+          that stands for the clip) and `exports.EXPORTS`.
+        export_frames: which labels become `obj` and `ply`; see `export_meshes.chosen_rows`.
         video_crf: x264's constant rate factor.
         codec_threads: of the video's decoder and of its encoder; 0 for as many as serve best.
     """
@@ -82,6 +83,7 @@ class VisualiseOptions:
     keypoint_units: Literal["auto", "height", "frame"] = "auto"
     frames: Literal["all", "labelled"] = "all"
     outputs: frozenset[str] = frozenset({"video"})
+    export_frames: tuple[str, ...] = ("middle",)
     video_crf: int = 20
     codec_threads: int = 0
 

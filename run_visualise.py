@@ -24,6 +24,8 @@ from bodies import BodyOptions
 from camera import View
 from downloaders import DownloadOptions
 from errors import OptionError, PoseKineticsError
+from export_meshes import FRAME_CHOICE
+from exports import EXPORTS
 from faces import FACES_FILE
 from inputs import ClipInputs, ClipSource, find_clip, is_batch, without_leading_dashes
 from keypoints import JOINT_NAMES
@@ -36,7 +38,7 @@ if typing.TYPE_CHECKING:
     from batch import BatchOptions
 
 _OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
-_OUTPUTS = ("video", "frames")
+_OUTPUTS = ("video", "frames", *EXPORTS)
 _SAMPLE = "samples/sampleDance_10_14.pkl"
 
 
@@ -151,6 +153,7 @@ def _options(values: flags.FlagValues) -> VisualiseOptions:
         keypoint_units=values.keypoint_units,
         frames=values.frames,
         outputs=frozenset(values.outputs),
+        export_frames=tuple(values.export_frames),
         video_crf=values.video_crf,
     )
 
@@ -284,13 +287,25 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_list(
         "outputs",
         ["video"],
-        "video, frames (a JPEG per labelled frame) or both.",
+        "One or more of video, frames (a JPEG per labelled frame), npz, obj, ply, usd, glb.",
         flag_values=values,
     )
     flags.register_validator(
         "outputs",
         lambda names: bool(names) and set(names) <= set(_OUTPUTS),
         f"expected one or more of {', '.join(_OUTPUTS)}, separated by commas",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "export_frames",
+        ["middle"],
+        "Labels to write as obj and ply: middle, all, rows such as 35, seconds such as 1.4s.",
+        flag_values=values,
+    )
+    flags.register_validator(
+        "export_frames",
+        lambda choices: bool(choices) and all(map(FRAME_CHOICE.fullmatch, choices)),
+        "expected middle, all, rows such as 35 or seconds such as 1.4s, separated by commas",
         flag_values=values,
     )
     flags.DEFINE_enum(

@@ -25,6 +25,7 @@ from errors import (
     VideoNotFoundError,
     VideoReadError,
 )
+from exports import EXPORTS, check_exports, write_exports
 from files import make_folder
 from inputs import ClipSource, file_stamp, pickle_stamp
 from kinetics_download import get_video
@@ -92,6 +93,7 @@ def _visualise(
     report.video_id, report.start_sec, report.end_sec = dataclasses.astuple(clip)
     annotations = _read_annotations(source, report)
     body = _resolve_body(annotations, source.folder, options, report)
+    check_exports(annotations, body, options)
     make_folder(folder)
     remove_report(folder / REPORT_FILE)
     with _open_video(clip, source.folder, options, report) as reader:
@@ -120,6 +122,7 @@ def _visualise(
                     f"(0 to {scene.duration:.2f} s); is it the right video, and is `time` in "
                     "seconds?"
                 )
+            outputs.paths += write_exports(folder, scene, options)
         report.outputs = outputs.sizes()
 
 
@@ -162,7 +165,8 @@ def _read_annotations(source: ClipSource, report: ClipReport) -> ClipAnnotations
 def _resolve_body(
     annotations: ClipAnnotations, folder: Path, options: VisualiseOptions, report: ClipReport
 ) -> ClipBody:
-    if not options.show_mesh and options.keypoint_source == "file":
+    is_exported = not options.outputs.isdisjoint(EXPORTS)
+    if not options.show_mesh and options.keypoint_source == "file" and not is_exported:
         return ClipBody(None, None, None, None)
     body = resolve_body(annotations, folder, options.body)
     report.inputs.update({name: file_stamp(path) for name, path in body.files.items()})

@@ -183,7 +183,7 @@ def test_every_flag_reaches_its_option(
         *["--joint_regressor=r.pkl", "--keypoint_source=both", "--cache_dir=c"],
         *["--downloader=youtube-dl", "--url_base=http://127.0.0.1/", "--retry_failed"],
         *["--ytdlp_args=--limit-rate 2M", "--missing_video=blank"],
-        *["--blank_size=320x200@30000/1001"],
+        *["--blank_size=320x200@30000/1001", "--export_frames=0,1.5s"],
     )
     assert code == 0
     assert met.pop() == (
@@ -218,6 +218,7 @@ def test_every_flag_reaches_its_option(
             keypoint_units="frame",
             frames="labelled",
             outputs=frozenset({"video", "frames"}),
+            export_frames=("0", "1.5s"),
             video_crf=33,
         ),
     )
@@ -381,7 +382,14 @@ def test_help_lists_every_flag(run: Run) -> None:
     for name in (
         *["filename", "video", "video_dir", "smpl_face_path", "output_dir", "outputs", "frames"],
         *["camera_convention", "keypoint_units", "mesh_alpha", "mesh_colour", "video_crf"],
-        *["renderer", "[no]antialias", "[no]show_mesh", "[no]show_keypoints", "verbosity"],
+        *[
+            "export_frames",
+            "renderer",
+            "[no]antialias",
+            "[no]show_mesh",
+            "[no]show_keypoints",
+            "verbosity",
+        ],
     ):
         assert f"--{name}" in out
 
@@ -406,6 +414,9 @@ def test_help_lists_every_flag(run: Run) -> None:
         (["--filename=a.pkl", "--keypoint_units=px"], "keypoint_units"),
         (["--filename=a.pkl", "--outputs=video,gif"], "gif"),
         (["--filename=a.pkl", "--outputs="], "outputs"),
+        (["--filename=a.pkl", "--export_frames="], "export_frames"),
+        (["--filename=a.pkl", "--export_frames=last"], "last"),
+        (["--filename=a.pkl", "--export_frames=3,1.5"], "1.5"),
         (["--filename=a.pkl", "--video_crf=52"], "52"),
         (["--filename=a.pkl", "--video_crf=-1"], "-1"),
         (["--filename=a.pkl", "--video_crf=good"], "good"),
