@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 PAPER: Rgb = (244, 244, 244)
 _INK: Rgb = (40, 40, 40)
-WHITE = 255
+_WHITE = 255
 _GAPS = 45  # in a panel's shorter side
 
 # What H.264's level 5.1 holds, and with it the decoders in graphics cards and browsers.
@@ -143,7 +143,7 @@ class Canvas:
             for panel, box in zip(self._panels, self.boxes, strict=True):
                 top = box.top - self._letters.line
                 self._letters.draw(picture, panel.title, box.left, top, _INK)
-                picture[box.top : box.bottom, box.left : box.right] = WHITE
+                picture[box.top : box.bottom, box.left : box.right] = _WHITE
             self._timeline.draw_strip(picture)
         return template
 

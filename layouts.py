@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bodies import ClipBody
 from camera import ResolvedCamera, View, WeakPerspectiveCamera, seen_from
-from canvas import WHITE, Canvas, Panel
+from canvas import Canvas, Panel
 from colour import Bounds, joined
 from errors import BodyModelError
 from hud import Hud
@@ -107,9 +107,8 @@ class OverlayLayout:
         if row is not None:
             self._figure.overlay(frame, row)
         if self._hud is not None:
-            bottom = int(self._timeline.bounds[1]) - self._margin
-            top = (bottom - self._hud.height) // 2 * 2
-            self._hud.draw(frame, self._margin, top, frame.number, float(frame.time), row)
+            margin = self._margin
+            self._hud.draw(frame, margin, margin, frame.number, float(frame.time), row)
         return frame
 
     def draw_time(self, composed: VideoFrame, row: int | None) -> None:
@@ -154,7 +153,7 @@ class PanelLayout:
         for content, box in zip(self._contents, self._canvas.boxes, strict=True):
             picture = composed.part(box)
             if content.prepare is not None:
-                content.prepare(picture, seconds)
+                content.prepare(picture, seconds, row)
             if content.draw is not None and row is not None:
                 content.draw(self._figure, picture, row, seconds)
         return composed
@@ -209,7 +208,6 @@ class Figure:
         row: int,
         camera: WeakPerspectiveCamera | None = None,
         vertices: Array | None = None,
-        plain: int | None = WHITE,
     ) -> None:
         """Draws the mesh alone, opaque.
 
@@ -218,13 +216,12 @@ class Figure:
             row: of the label.
             camera: None for the label's own.
             vertices: (V, 3), the label's mesh seen from elsewhere; None for the mesh as it is.
-            plain: the grey that the picture has; None where it has more than one.
         """
         if self._solid_painter is None:
             return
         camera = camera or self._camera.camera(row)
         bounds = self._solid_painter.bounds(row, camera, vertices)
-        with picture.region(bounds, plain) as (part, left, top):
+        with picture.region(bounds) as (part, left, top):
             self._solid_painter.draw(part, row, camera.moved(-left, -top), vertices)
 
     def seen_from(self, picture: PlanarPicture, row: int, view: View) -> None:
@@ -293,12 +290,12 @@ class Content(NamedTuple):
         panel: its title and its background.
         draw: draws a label: what draws the body, the picture to draw into, the label's row and
           seconds since the start of the clip.
-        prepare: draws what every frame has, with a label or without: picture and seconds.
+        prepare: draws what every frame has, with a label or without (row None).
     """
 
     panel: Panel
     draw: Callable[[Figure, PlanarPicture, int, float], None] | None
-    prepare: Callable[[PlanarPicture, float], None] | None = None
+    prepare: Callable[[PlanarPicture, float, int | None], None] | None = None
 
     @property
     def is_marked(self) -> bool:
@@ -333,7 +330,7 @@ def _turntable(scene: ClipScene, options: VisualiseOptions) -> Content:
 
     def draw(figure: Figure, picture: PlanarPicture, row: int, seconds: float) -> None:
         camera = turntable.camera(picture.width, picture.height)
-        figure.mesh(picture, row, camera, turntable.vertices(row, seconds), plain=None)
+        figure.mesh(picture, row, camera, turntable.vertices(row, seconds))
 
     return Content(Panel("Turntable", False), draw, turntable.draw_ground)
 
