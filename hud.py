@@ -57,16 +57,17 @@ class Hud:
         self._is_on_video = is_on_video
         self._residuals = [_residual(row) for row in residuals_px]
         longest = [f"{duration:.2f} s", f"frame {round(duration * frame_rate)}"]
-        longest.append(max([_NO_LABEL, *self._residuals], key=len))
+        longest.append(max({_NO_LABEL, *self._residuals}, key=letters.width))
         padding = letters.size // 2 if is_on_video else 0
         self._lefts: list[int] = []
         self.width, left = 0, padding
         for text in longest:
             end = left + letters.width(text)
-            if end + padding > width:
+            wanted = (end + padding + 1) // 2 * 2
+            if wanted > width:
                 break
             self._lefts.append(left)
-            self.width = (end + padding + 1) // 2 * 2
+            self.width = wanted
             left = end + round(0.8 * letters.size)
         self.height = letters.line
 

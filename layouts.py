@@ -36,6 +36,8 @@ Array = npt.NDArray[Any]
 RELEASED_VIEWS: tuple[View, ...] = (60.0, -60.0)
 """The turned views of the dataset's released visualisation."""
 
+_LEAST_LINES = 4  # of text in a picture: in a smaller one numbers would hide too much
+
 
 class Layout(Protocol):
     """What every layout does.
@@ -90,12 +92,12 @@ class OverlayLayout:
         self._figure = Figure(scene, options)
         self.renderer_name = self._figure.renderer_name
         self._timeline = Timeline(self.width, self.height, scene.annotations.time, scene.duration)
+        letters = lettering(min(self.width, self.height))
+        self._margin = round(min(self.width, self.height) / 90) * 2
         self._hud = None
-        if options.show_hud:
-            shorter = min(self.width, self.height)
-            self._margin = round(shorter / 90) * 2
+        if options.show_hud and self.height >= _LEAST_LINES * letters.line:
             self._hud = Hud(
-                lettering(shorter),
+                letters,
                 scene.camera.residuals_px,
                 scene.duration,
                 scene.frame_rate,
@@ -159,8 +161,7 @@ class PanelLayout:
         return composed
 
     def draw_time(self, composed: VideoFrame, row: int | None) -> None:
-        """See `Layout.draw_time`."""
-        self._canvas.draw_time(composed)
+        """See `Layout.draw_time`; the timeline stands below the panels, in every frame."""
         for content, box in zip(self._contents, self._canvas.boxes, strict=True):
             if row is None and content.is_marked:
                 _draw_unlabelled_mark(composed.part(box), self._stroke)

@@ -178,7 +178,8 @@ def _sample(grid: Array, x: float, z: float) -> float:
     right, down = right - column, down - row
     above = grid[row, column] + right * (grid[row, column + 1] - grid[row, column])
     below = grid[row + 1, column] + right * (grid[row + 1, column + 1] - grid[row + 1, column])
-    return above + down * (below - above)
+    value: float = above + down * (below - above)
+    return value
 
 
 @kernel
