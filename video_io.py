@@ -479,7 +479,7 @@ def _blank_picture(width: int, height: int, reason: str) -> Array:
     scale = max(0.3, min(width, height) / 900)
     columns = max(16, int(width / (21 * scale)))
     for row, line in enumerate(textwrap.wrap(reason, columns)[:_REASON_LINES]):
-        base = int((row + 2) * 30 * scale) + 14  # numbers may be written above
+        base = int((row + 2) * 30 * scale) + 18  # numbers may be written above
         place = (int(10 * scale) + 4, base)
         ascii_line = line.encode("ascii", "replace").decode()
         cv2.putText(
