@@ -114,5 +114,9 @@ class OutputError(PoseKineticsError, OSError):
     """A result that could not be written: no permission, no space, no such folder."""
 
 
+class ViewerError(PoseKineticsError, RuntimeError):
+    """A recording that could not be shown."""
+
+
 class MissingDependencyError(PoseKineticsError, ImportError):
     """An optional part is not installed; the message gives the command that installs it."""

@@ -54,7 +54,7 @@ class VisualiseOptions:
         keypoint_units: see `camera.resolve_camera`.
         frames: every frame of the clip, or only the labelled ones.
         outputs: any of `video`, `frames` (a JPEG of each labelled frame), `poster` (one small JPEG
-          that stands for the clip) and `exports.EXPORTS`.
+          that stands for the clip), `rrd` (a recording for the rerun viewer) and `exports.EXPORTS`.
         export_frames: which labels become `obj` and `ply`; see `export_meshes.chosen_rows`.
         video_crf: x264's constant rate factor.
         codec_threads: of the video's decoder and of its encoder; 0 for as many as serve best.

@@ -1,6 +1,7 @@
-"""The files that frames go to: the video and the single pictures.
+"""The files that frames go to: the video, the single pictures and the recording.
 
-    with open_outputs(folder, properties, options) as outputs:
+    with open_outputs(folder, scene, properties, options) as outputs:
+        outputs.write_source(frame, row)           # before it is drawn on
         outputs.write_still(frame, row)            # a labelled frame, without its timeline
         outputs.write_film(frame)
 
@@ -22,6 +23,8 @@ import numpy.typing as npt
 from files import whole_file, whole_folder
 from options import VisualiseOptions
 from pipeline import BackgroundCalls
+from recording import open_recording
+from scene import ClipScene
 from video_io import VideoFrame, VideoProperties, VideoWriter
 
 Array = npt.NDArray[Any]
@@ -34,17 +37,24 @@ _POSTER_SIDE = 384  # pixels of the longer side
 
 @dataclasses.dataclass
 class Outputs:
-    """Where composed frames go; every function takes a frame and the row of its label.
+    """Where frames go; every function takes a frame and the row of its label.
 
     Attributes:
+        source: take each frame of the clip, before anything is drawn into it.
         stills: take each labelled frame, before its timeline is drawn.
         film: take each frame of the video.
         paths: the files and folders that they become.
     """
 
+    source: list[Callable[[VideoFrame, int | None], None]]
     stills: list[Callable[[VideoFrame, int], None]]
     film: list[Callable[[VideoFrame, int | None], None]]
     paths: list[Path]
+
+    def write_source(self, frame: VideoFrame, row: int | None) -> None:
+        """Hands a frame of the clip to all that want it as it came."""
+        for write in self.source:
+            write(frame, row)
 
     def write_still(self, frame: VideoFrame, row: int) -> None:
         """Hands a labelled frame to all that want it."""
@@ -71,20 +81,31 @@ def output_size(path: Path) -> int | None:
 
 @contextlib.contextmanager
 def open_outputs(
-    folder: Path, properties: VideoProperties, options: VisualiseOptions
+    folder: Path,
+    scene: ClipScene,
+    source: VideoProperties,
+    composed: VideoProperties,
+    options: VisualiseOptions,
 ) -> Iterator[Outputs]:
     """Opens every file of frames that the options ask for.
 
     Args:
         folder: what they go into, named after the clip.
-        properties: of the video to write.
+        scene: what is shown.
+        source: of the clip's own frames.
+        composed: of the frames that the layout makes of them.
         options: which, and how.
 
     Raises:
         OutputError: one of them cannot be written.
     """
     with contextlib.ExitStack() as stack:
-        outputs = Outputs([], [], [])
+        outputs = Outputs([], [], [], [])
+        if "rrd" in options.outputs:
+            outputs.paths.append(folder / f"{folder.name}.rrd")
+            path = stack.enter_context(whole_file(outputs.paths[-1]))
+            recording = open_recording(path, scene, source, options.mesh_colour)
+            outputs.source.append(stack.enter_context(recording))
         if "frames" in options.outputs:
             outputs.paths.append(folder / "frames")
             frames_folder = stack.enter_context(whole_folder(folder / "frames"))
@@ -93,12 +114,12 @@ def open_outputs(
             )
         if "poster" in options.outputs:
             outputs.paths.append(folder / POSTER_FILE)
-            outputs.film.append(stack.enter_context(_poster(folder / POSTER_FILE, properties)))
+            outputs.film.append(stack.enter_context(_poster(folder / POSTER_FILE, composed)))
         if "video" in options.outputs:
             outputs.paths.append(folder / f"{folder.name}.mp4")
             path = stack.enter_context(whole_file(folder / f"{folder.name}.mp4"))
             threads = options.codec_threads
-            writer = stack.enter_context(VideoWriter(path, properties, options.video_crf, threads))
+            writer = stack.enter_context(VideoWriter(path, composed, options.video_crf, threads))
             write = stack.enter_context(BackgroundCalls(writer.write))
             outputs.film.append(lambda frame, _: write(frame))
         yield outputs

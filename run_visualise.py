@@ -33,12 +33,14 @@ from kinetics_download import define_download_flags, download_options
 from messages import one_line
 from options import MeshStyle, VisualiseOptions
 from renderer import COLOURS, Colour
+from report import ClipReport
+from viewer import check_viewer, view
 
 if typing.TYPE_CHECKING:
     from batch import BatchOptions
 
 _OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
-_OUTPUTS = ("video", "frames", "poster", *EXPORTS)
+_OUTPUTS = ("video", "frames", "poster", "rrd", *EXPORTS)
 _MOST_VIEWS = 8
 _SAMPLE = "samples/sampleDance_10_14.pkl"
 
@@ -64,6 +66,8 @@ def main(arguments: list[str]) -> int:
             raise flags.Error("--video goes with one clip; for many give --video_dir")
         if values.scheduler is not None and is_one:
             raise flags.Error("--scheduler is for many clips; one is drawn here")
+        if values.view is not None and not is_one:
+            raise flags.Error("--view shows one clip; give one pickle, or --clip")
     except flags.Error as error:
         print(f"run_visualise: {error} (--help lists the flags)", file=sys.stderr)
         return _WRONG_USAGE
@@ -80,7 +84,16 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(inputs: list[str], options: VisualiseOptions, values: flags.FlagValues) -> int:
+    if values.view is not None:
+        check_viewer(values.view)
     source = ClipSource(Path(inputs[0])) if values.clip is None else find_clip(inputs, values.clip)
+    report = _draw(source, options)
+    if values.view is not None:
+        view(options.output_dir / report.clip / f"{report.clip}.rrd", values.view)
+    return _OK
+
+
+def _draw(source: ClipSource, options: VisualiseOptions) -> ClipReport:
     # disable=None: no bar where nobody watches.
     with tqdm.tqdm(desc=source.clip, unit="frame", disable=None, leave=False) as bar:
 
@@ -95,7 +108,7 @@ def _run(inputs: list[str], options: VisualiseOptions, values: flags.FlagValues)
         f"{report.clip}: {report.frames_drawn} of {report.frames_total} frames drawn in "
         f"{report.seconds:.1f} s: {options.output_dir / report.clip}"
     )
-    return _OK
+    return report
 
 
 def _run_batch(inputs: list[str], options: VisualiseOptions, values: flags.FlagValues) -> int:
@@ -153,7 +166,7 @@ def _options(values: flags.FlagValues) -> VisualiseOptions:
         camera_convention=values.camera_convention,
         keypoint_units=values.keypoint_units,
         frames=values.frames,
-        outputs=frozenset(values.outputs),
+        outputs=frozenset(values.outputs) | ({"rrd"} if values.view else set()),
         export_frames=tuple(values.export_frames),
         video_crf=values.video_crf,
     )
@@ -211,6 +224,17 @@ def _colour(text: str) -> Colour:
             f"--mesh_colour={text}: expected {', '.join(COLOURS)} or six hexadecimal digits"
         ) from None
     return red / 255, green / 255, blue / 255
+
+
+class _WhereParser(flags.ArgumentParser[str]):
+    """`--view`, `--view=web` or `--noview`."""
+
+    def parse(self, argument: str) -> str | None:
+        """The bare flag comes as `true`, the one with `no` as `false`."""
+        known = {"true": "native", "native": "native", "web": "web", "false": None}
+        if argument not in known:
+            raise ValueError("expected --view or --view=web")
+        return known[argument]
 
 
 def _define_flags() -> flags.FlagValues:
@@ -292,7 +316,8 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_list(
         "outputs",
         ["video"],
-        "One or more of video, frames (a JPEG per labelled frame), npz, obj, ply, usd, glb.",
+        "One or more of video, frames (a JPEG per labelled frame), poster, rrd (for the rerun "
+        "viewer), npz, obj, ply, usd, glb.",
         flag_values=values,
     )
     flags.register_validator(
@@ -312,6 +337,18 @@ def _define_flags() -> flags.FlagValues:
         lambda choices: bool(choices) and all(map(FRAME_CHOICE.fullmatch, choices)),
         "expected middle, all, rows such as 35 or seconds such as 1.4s, separated by commas",
         flag_values=values,
+    )
+    flags.DEFINE_flag(
+        flags.Flag(
+            _WhereParser(),
+            None,
+            "view",
+            None,
+            "Look at the clip in 3D afterwards: a window, or with --view=web a page for the "
+            "browser. Implies --outputs=rrd.",
+            boolean=True,  # so that it may be given bare
+        ),
+        values,
     )
     flags.DEFINE_enum(
         "frames",

@@ -2,20 +2,22 @@
 
     report = visualise_clip(Path("KV4jIAq3WJo_155_165.pkl"), VisualiseOptions())
     report.status, report.residual_px          # "ok", {"median": 0.0, "max": 0.1}
+    show(report)                               # in a notebook: the video itself
 
-Covered by tests/test_visualise.py.
+Covered by tests/test_visualise.py and tests/test_inline_video.py.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from annotations import ClipAnnotations, parse_annotations
-from bodies import ClipBody, resolve_body
+from bodies import BodyOptions, ClipBody, resolve_body
 from camera import ResolvedCamera, resolve_camera
 from clip_names import ClipName, parse_clip_name
 from errors import (
@@ -27,6 +29,7 @@ from errors import (
 )
 from exports import EXPORTS, check_exports, write_exports
 from files import make_folder
+from inline_video import ShownClip, read_result
 from inputs import ClipSource, file_stamp, pickle_stamp
 from kinetics_download import get_video
 from labels import LabelMatcher
@@ -39,6 +42,9 @@ from pipeline import in_background
 from report import REPORT_FILE, ClipReport, remove_report, write_report
 from scene import ClipScene
 from video_io import BlankVideo, VideoReader
+from viewer import check_viewer
+
+__all__ = ["BodyOptions", "ClipReport", "VisualiseOptions", "show", "visualise_clip"]
 
 Progress = Callable[[int, int], None]
 
@@ -79,6 +85,28 @@ def visualise_clip(
     return report
 
 
+def show(clip: ClipReport | Path | str, options: VisualiseOptions | None = None) -> ShownClip:
+    """The result of one clip as a notebook shows it, where it is the last line of a cell.
+
+    Args:
+        clip: what `visualise_clip` returned, the folder with a result, or a pickle to draw first.
+        options: how to draw it, and where results are. Without them a pickle is drawn into a
+          temporary folder, and a report's result is looked for in `results`.
+
+    Raises:
+        PoseKineticsError: the clip could not be drawn.
+        InputError: there is no result in that folder.
+    """
+    if isinstance(clip, ClipReport):
+        return read_result((options or VisualiseOptions()).output_dir / clip.clip)
+    if Path(clip).is_dir():
+        return read_result(Path(clip))
+    with tempfile.TemporaryDirectory() as folder:
+        options = options or VisualiseOptions(output_dir=Path(folder))
+        options = dataclasses.replace(options, outputs=options.outputs | {"video"})
+        return read_result(options.output_dir / visualise_clip(Path(clip), options).clip)
+
+
 def _visualise(
     source: ClipSource,
     folder: Path,
@@ -87,6 +115,8 @@ def _visualise(
     progress: Progress | None,
 ) -> None:
     """The way of the data: pickle → video → camera → picture → file."""
+    if "rrd" in options.outputs:
+        check_viewer()
     if source.data is None and not source.path.exists():
         raise AnnotationError(f"{source.path}: No such file; expected a pickle of the dataset")
     clip = parse_clip_name(report.clip)
@@ -113,7 +143,7 @@ def _visualise(
         layout = make_layout(scene, options)
         report.renderer = layout.renderer_name
         composed = properties.resized(layout.width, layout.height)
-        with open_outputs(folder, composed, options) as outputs:
+        with open_outputs(folder, scene, properties, composed, options) as outputs:
             _draw_frames(reader, scene, layout, outputs, options, report, progress)
             _check_frames(report, reader)
             if not report.frames_drawn:
@@ -140,6 +170,7 @@ def _draw_frames(
     with in_background(reader.frames()) as frames:
         for frame, row in matcher.match(frames):
             report.frames_total += 1
+            outputs.write_source(frame, row)
             if row is not None or options.frames == "all":
                 composed = layout.compose(frame, row)
                 if row is not None:
