@@ -10,6 +10,7 @@ Covered by tests/test_layouts.py.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -19,15 +20,16 @@ from bodies import ClipBody
 from camera import ResolvedCamera, View, WeakPerspectiveCamera, seen_from
 from canvas import Canvas, Panel
 from colour import Bounds, joined
+from colour_scale import Legend
 from errors import BodyModelError
 from hud import Hud
 from keypoints import BY_SIDE, PALE, Palette, draw_keypoints, keypoint_bounds, stroke_unit
 from lettering import lettering
-from opendr_renderer import OpenDRRenderer
+from mesh_styles import MeshPainter, make_painter
 from options import VisualiseOptions
-from renderer import FastRenderer, MeshRenderer, mesh_bounds
 from scene import ClipScene
 from timeline import Timeline, draw_unlabelled_mark, mark_bounds
+from trail import Trail
 from turntable import Turntable
 from video_io import PlanarPicture, VideoFrame
 
@@ -106,11 +108,10 @@ class OverlayLayout:
 
     def compose(self, frame: VideoFrame, row: int | None) -> VideoFrame:
         """See `Layout.compose`."""
-        if row is not None:
-            self._figure.overlay(frame, row)
+        self._figure.overlay(frame, row, float(frame.time))
         if self._hud is not None:
-            margin = self._margin
-            self._hud.draw(frame, margin, margin, frame.number, float(frame.time), row)
+            top = self._margin + self._figure.legend_rows
+            self._hud.draw(frame, self._margin, top, frame.number, float(frame.time), row)
         return frame
 
     def draw_time(self, composed: VideoFrame, row: int | None) -> None:
@@ -153,11 +154,8 @@ class PanelLayout:
         composed = self._canvas.compose(frame, row)
         seconds = float(frame.time)
         for content, box in zip(self._contents, self._canvas.boxes, strict=True):
-            picture = composed.part(box)
-            if content.prepare is not None:
-                content.prepare(picture, seconds, row)
-            if content.draw is not None and row is not None:
-                content.draw(self._figure, picture, row, seconds)
+            if content.draw is not None:
+                content.draw(self._figure, composed.part(box), row, seconds)
         return composed
 
     def draw_time(self, composed: VideoFrame, row: int | None) -> None:
@@ -168,10 +166,11 @@ class PanelLayout:
 
 
 class Figure:
-    """Draws a clip's body into pictures of one size.
+    """Draws a clip's body into pictures of one size; of frames without a label, what they have.
 
     Attributes:
         renderer_name: what draws the mesh; None where none is drawn.
+        legend_rows: rows that the legend takes at the top of the overlay, even.
     """
 
     def __init__(self, scene: ClipScene, options: VisualiseOptions) -> None:
@@ -185,32 +184,55 @@ class Figure:
             solid = dataclasses.replace(options, mesh_alpha=1.0)
             self._solid_painter = make_painter(scene, solid)  # there is nothing to shine through
         self.renderer_name = None if self._painter is None else self._painter.renderer_name
+        self._legend, self.legend_rows = None, 0
+        if self._painter is not None and self._painter.scale is not None:
+            self._legend = Legend(self._painter.scale, scene.width, scene.height)
+            self.legend_rows = math.ceil(self._legend.bounds[3] / 2) * 2
         self._keypoints = _keypoints(scene.body, scene.camera, options)
+        self._trail = _trail(scene, options, self._stroke)
+        self._times = scene.annotations.time
 
-    def overlay(self, picture: PlanarPicture, row: int) -> None:
-        """Draws the mesh, and the keypoints over it."""
-        camera = self._camera.camera(row)
-        bounds = self._keypoint_bounds(row)
-        if self._painter is not None:
-            bounds.append(self._painter.bounds(row, camera))
+    def overlay(self, picture: PlanarPicture, row: int | None, seconds: float) -> None:
+        """Draws the mesh, trail and keypoints over it, and the legend of its colours."""
+        self._draw(picture, row, seconds, self._painter)
+        if self._legend is not None:
+            with picture.region(self._legend.bounds) as (part, left, top):
+                self._legend.draw(part, left, top)
+
+    def joints(self, picture: PlanarPicture, row: int | None, seconds: float) -> None:
+        """Draws the trail and the keypoints."""
+        self._draw(picture, row, seconds, None)
+
+    def _draw(
+        self, picture: PlanarPicture, row: int | None, seconds: float, painter: MeshPainter | None
+    ) -> None:
+        bounds = []
+        if row is not None:
+            seconds = float(self._times[row])
+            camera = self._camera.camera(row)
+            bounds = self._keypoint_bounds(row)
+            if painter is not None:
+                bounds.append(painter.bounds(row, camera))
+        if self._trail is not None:
+            bounds.append(self._trail.bounds(seconds))
+        if not bounds:
+            return
         with picture.region(joined(bounds)) as (part, left, top):
-            if self._painter is not None:
-                self._painter.draw(part, row, camera.moved(-left, -top))
-            self._draw_keypoints(part, row, left, top)
-
-    def joints(self, picture: PlanarPicture, row: int) -> None:
-        """Draws the keypoints alone."""
-        with picture.region(joined(self._keypoint_bounds(row))) as (part, left, top):
-            self._draw_keypoints(part, row, left, top)
+            if row is not None and painter is not None:
+                painter.draw(part, row, camera.moved(-left, -top))
+            if self._trail is not None:
+                self._trail.draw(part, seconds, left, top)
+            if row is not None:
+                self._draw_keypoints(part, row, left, top)
 
     def mesh(
         self,
         picture: PlanarPicture,
-        row: int,
+        row: int | None,
         camera: WeakPerspectiveCamera | None = None,
         vertices: Array | None = None,
     ) -> None:
-        """Draws the mesh alone, opaque.
+        """Draws the mesh alone, opaque; nothing without a label.
 
         Args:
             picture: to draw into.
@@ -218,16 +240,16 @@ class Figure:
             camera: None for the label's own.
             vertices: (V, 3), the label's mesh seen from elsewhere; None for the mesh as it is.
         """
-        if self._solid_painter is None:
+        if self._solid_painter is None or row is None:
             return
         camera = camera or self._camera.camera(row)
         bounds = self._solid_painter.bounds(row, camera, vertices)
         with picture.region(bounds) as (part, left, top):
             self._solid_painter.draw(part, row, camera.moved(-left, -top), vertices)
 
-    def seen_from(self, picture: PlanarPicture, row: int, view: View) -> None:
-        """Draws the mesh alone, turned about its centroid."""
-        if self._vertices is not None:
+    def seen_from(self, picture: PlanarPicture, row: int | None, view: View) -> None:
+        """Draws the mesh alone, turned about its centroid; nothing without a label."""
+        if self._vertices is not None and row is not None:
             self.mesh(picture, row, vertices=seen_from(self._vertices[row], view))
 
     def _keypoint_bounds(self, row: int) -> list[Bounds]:
@@ -238,65 +260,17 @@ class Figure:
             draw_keypoints(part, points[row] - (left, top), self._stroke, palette)
 
 
-class MeshPainter:
-    """Draws the mesh of one clip.
-
-    Attributes:
-        renderer_name: what draws it.
-    """
-
-    def __init__(self, vertices: Array, renderer: MeshRenderer, options: VisualiseOptions) -> None:
-        """Takes (N, V, 3) vertices, what draws them, and how."""
-        self.renderer_name = renderer.name
-        self._vertices = vertices
-        self._renderer = renderer
-        self._options = options
-
-    def bounds(
-        self, row: int, camera: WeakPerspectiveCamera, vertices: Array | None = None
-    ) -> Bounds:
-        """The pixels that `draw` can change."""
-        return mesh_bounds(self._vertices[row] if vertices is None else vertices, camera)
-
-    def draw(
-        self,
-        picture: Array,
-        row: int,
-        camera: WeakPerspectiveCamera,
-        vertices: Array | None = None,
-    ) -> None:
-        """Draws the mesh of a label, or the same seen from elsewhere, in place."""
-        mesh = self._vertices[row] if vertices is None else vertices
-        colour, alpha = self._options.mesh_colour, self._options.mesh_alpha
-        self._renderer.draw(picture, mesh, camera, colour, alpha)
-
-
-def make_painter(scene: ClipScene, options: VisualiseOptions) -> MeshPainter | None:
-    """What draws the clip's mesh as the options ask for; None where there is none to draw."""
-    vertices, faces = scene.body.vertices, scene.body.faces
-    if not options.show_mesh or vertices is None or faces is None:
-        return None
-    renderer: MeshRenderer
-    if options.renderer == "opendr":
-        renderer = OpenDRRenderer(faces)
-    else:
-        renderer = FastRenderer(faces, options.antialias)
-    return MeshPainter(vertices, renderer, options)
-
-
 class Content(NamedTuple):
     """What a panel holds.
 
     Attributes:
         panel: its title and its background.
-        draw: draws a label: what draws the body, the picture to draw into, the label's row and
-          seconds since the start of the clip.
-        prepare: draws what every frame has, with a label or without (row None).
+        draw: draws a label, or what is drawn without one: what draws the body, the picture to
+          draw into, the label's row or None, and seconds since the start of the clip.
     """
 
     panel: Panel
-    draw: Callable[[Figure, PlanarPicture, int, float], None] | None
-    prepare: Callable[[PlanarPicture, float, int | None], None] | None = None
+    draw: Callable[[Figure, PlanarPicture, int | None, float], None] | None
 
     @property
     def is_marked(self) -> bool:
@@ -305,12 +279,8 @@ class Content(NamedTuple):
 
 
 _INPUT = Content(Panel("Input", True), None)
-_JOINTS = Content(
-    Panel("Joints", True), lambda figure, picture, row, _: figure.joints(picture, row)
-)
-_OVERLAY = Content(
-    Panel("Overlay", True), lambda figure, picture, row, _: figure.overlay(picture, row)
-)
+_JOINTS = Content(Panel("Joints", True), Figure.joints)
+_OVERLAY = Content(Panel("Overlay", True), Figure.overlay)
 _MESH = Content(Panel("Mesh", False), lambda figure, picture, row, _: figure.mesh(picture, row))
 
 
@@ -329,16 +299,26 @@ def _turntable(scene: ClipScene, options: VisualiseOptions) -> Content:
         )
     turntable = Turntable(scene.body.vertices)
 
-    def draw(figure: Figure, picture: PlanarPicture, row: int, seconds: float) -> None:
-        camera = turntable.camera(picture.width, picture.height)
-        figure.mesh(picture, row, camera, turntable.vertices(row, seconds))
+    def draw(figure: Figure, picture: PlanarPicture, row: int | None, seconds: float) -> None:
+        turntable.draw_ground(picture, seconds, row)
+        if row is not None:
+            camera = turntable.camera(picture.width, picture.height)
+            figure.mesh(picture, row, camera, turntable.vertices(row, seconds))
 
-    return Content(Panel("Turntable", False), draw, turntable.draw_ground)
+    return Content(Panel("Turntable", False), draw)
 
 
 def _draw_unlabelled_mark(picture: PlanarPicture, stroke: float) -> None:
     with picture.region(mark_bounds(picture.width, stroke)) as (corner, _, _):
         draw_unlabelled_mark(corner, stroke)
+
+
+def _trail(scene: ClipScene, options: VisualiseOptions, stroke: float) -> Trail | None:
+    if not options.trail:
+        return None
+    shown = dataclasses.replace(options, show_keypoints=True)
+    keypoints_px, _ = _keypoints(scene.body, scene.camera, shown)[-1]
+    return Trail(keypoints_px, scene.annotations.time, options.trail, stroke)
 
 
 def _keypoints(

@@ -1,6 +1,7 @@
 """What to draw of a clip, and where to write it: the flags, as plain values.
 
-    VisualiseOptions(outputs=frozenset({"video", "frames"}), mesh_alpha=0.7)
+    options = VisualiseOptions(outputs=frozenset({"video", "frames"}), mesh_alpha=0.7)
+    recorded_options(options)["mesh_alpha"]        # 0.7, as report.json holds it
 
 Covered by tests/test_visualise.py.
 """
@@ -8,14 +9,19 @@ Covered by tests/test_visualise.py.
 from __future__ import annotations
 
 import dataclasses
+import json
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bodies import BodyOptions
 from camera import View
 from downloaders import DownloadOptions
 from renderer import LIGHT_BLUE, Colour
+
+# Options that say where things are, or how they are come by, but not what the result is.
+_NOT_OF_THE_RESULT = frozenset({"output_dir", "video_dirs", "download", "codec_threads"})
+MeshStyle = Literal["shaded", "parts", "normals", "depth", "wireframe", "speed"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,15 +44,20 @@ class VisualiseOptions:
         show_mesh: whether to draw the mesh.
         show_keypoints: whether to draw the 2D keypoints.
         keypoint_source: the file's, those regressed from the mesh, or both, the latter pale.
-        mesh_colour: albedo, RGB in 0…1.
+        mesh_style: see `mesh_styles`.
+        mesh_colour: albedo, RGB in 0…1, where the style has one for the whole mesh.
         mesh_alpha: opacity of the mesh in 0…1.
+        trail: names of joints, of `keypoints.JOINT_NAMES`, whose way a fading trail shows.
         renderer: `fast`, or `opendr` for the released visualisation's own.
         antialias: smooth outlines; the fast renderer alone can.
         camera_convention: see `camera.resolve_camera`.
         keypoint_units: see `camera.resolve_camera`.
         frames: every frame of the clip, or only the labelled ones.
-        outputs: any of `video` and `frames` (a JPEG of each labelled frame).
+        outputs: any of `video`, `frames` (a JPEG of each labelled frame), `poster` (one small JPEG
+          that stands for the clip) and `exports.EXPORTS`.
+        export_frames: which labels become `obj` and `ply`; see `export_meshes.chosen_rows`.
         video_crf: x264's constant rate factor.
+        codec_threads: of the video's decoder and of its encoder; 0 for as many as serve best.
     """
 
     output_dir: Path = Path("results")
@@ -62,12 +73,27 @@ class VisualiseOptions:
     show_mesh: bool = True
     show_keypoints: bool = True
     keypoint_source: Literal["file", "model", "both"] = "file"
+    mesh_style: MeshStyle = "shaded"
     mesh_colour: Colour = LIGHT_BLUE
     mesh_alpha: float = 1.0
+    trail: tuple[str, ...] = ()
     renderer: Literal["fast", "opendr"] = "fast"
     antialias: bool = False
     camera_convention: Literal["auto", "inside", "outside"] = "auto"
     keypoint_units: Literal["auto", "height", "frame"] = "auto"
     frames: Literal["all", "labelled"] = "all"
     outputs: frozenset[str] = frozenset({"video"})
+    export_frames: tuple[str, ...] = ("middle",)
     video_crf: int = 20
+    codec_threads: int = 0
+
+
+def recorded_options(options: VisualiseOptions) -> dict[str, Any]:
+    """The options that shape a result, as plain values that JSON can hold."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(options), default=_plain))
+    del plain["body"]["cache_dir"]
+    return {name: value for name, value in plain.items() if name not in _NOT_OF_THE_RESULT}
+
+
+def _plain(value: object) -> object:
+    return sorted(value) if isinstance(value, frozenset) else str(value)
