@@ -9,6 +9,7 @@ CONVENTIONS.md says what each file holds. Covered by tests/test_exports.py.
 from __future__ import annotations
 
 import contextlib
+import io
 from pathlib import Path
 from typing import Any
 
@@ -132,5 +133,7 @@ def write_npz(path: Path, scene: ClipScene) -> None:
     }
     if body.vertices is not None and body.faces is not None:
         arrays |= {"vertices": body.vertices, "faces": body.faces}
-    with path.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # none is called allow_pickle
+    # In memory first: on a full disk, a zip file that numpy leaves open speaks of its own closing.
+    data = io.BytesIO()
+    np.savez(data, **arrays)  # type: ignore[arg-type]  # none is called allow_pickle
+    path.write_bytes(data.getbuffer())

@@ -38,7 +38,7 @@ if typing.TYPE_CHECKING:
     from batch import BatchOptions
 
 _OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
-_OUTPUTS = ("video", "frames", *EXPORTS)
+_OUTPUTS = ("video", "frames", "poster", *EXPORTS)
 _MOST_VIEWS = 8
 _SAMPLE = "samples/sampleDance_10_14.pkl"
 
