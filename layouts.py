@@ -10,6 +10,7 @@ Covered by tests/test_layouts.py.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -109,8 +110,8 @@ class OverlayLayout:
         """See `Layout.compose`."""
         self._figure.overlay(frame, row, float(frame.time))
         if self._hud is not None:
-            margin = self._margin
-            self._hud.draw(frame, margin, margin, frame.number, float(frame.time), row)
+            top = self._margin + self._figure.legend_rows
+            self._hud.draw(frame, self._margin, top, frame.number, float(frame.time), row)
         return frame
 
     def draw_time(self, composed: VideoFrame, row: int | None) -> None:
@@ -153,11 +154,8 @@ class PanelLayout:
         composed = self._canvas.compose(frame, row)
         seconds = float(frame.time)
         for content, box in zip(self._contents, self._canvas.boxes, strict=True):
-            picture = composed.part(box)
-            if content.prepare is not None:
-                content.prepare(picture, seconds, row)
             if content.draw is not None:
-                content.draw(self._figure, picture, row, seconds)
+                content.draw(self._figure, composed.part(box), row, seconds)
         return composed
 
     def draw_time(self, composed: VideoFrame, row: int | None) -> None:
@@ -172,6 +170,7 @@ class Figure:
 
     Attributes:
         renderer_name: what draws the mesh; None where none is drawn.
+        legend_rows: rows that the legend takes at the top of the overlay, even.
     """
 
     def __init__(self, scene: ClipScene, options: VisualiseOptions) -> None:
@@ -185,9 +184,10 @@ class Figure:
             solid = dataclasses.replace(options, mesh_alpha=1.0)
             self._solid_painter = make_painter(scene, solid)  # there is nothing to shine through
         self.renderer_name = None if self._painter is None else self._painter.renderer_name
-        self._legend = None
+        self._legend, self.legend_rows = None, 0
         if self._painter is not None and self._painter.scale is not None:
             self._legend = Legend(self._painter.scale, scene.width, scene.height)
+            self.legend_rows = math.ceil(self._legend.bounds[3] / 2) * 2
         self._keypoints = _keypoints(scene.body, scene.camera, options)
         self._trail = _trail(scene, options, self._stroke)
         self._times = scene.annotations.time
@@ -267,12 +267,10 @@ class Content(NamedTuple):
         panel: its title and its background.
         draw: draws a label, or what is drawn without one: what draws the body, the picture to
           draw into, the label's row or None, and seconds since the start of the clip.
-        prepare: draws what every frame has, with a label or without (row None).
     """
 
     panel: Panel
     draw: Callable[[Figure, PlanarPicture, int | None, float], None] | None
-    prepare: Callable[[PlanarPicture, float, int | None], None] | None = None
 
     @property
     def is_marked(self) -> bool:
@@ -302,12 +300,12 @@ def _turntable(scene: ClipScene, options: VisualiseOptions) -> Content:
     turntable = Turntable(scene.body.vertices)
 
     def draw(figure: Figure, picture: PlanarPicture, row: int | None, seconds: float) -> None:
-        if row is None:
-            return
-        camera = turntable.camera(picture.width, picture.height)
-        figure.mesh(picture, row, camera, turntable.vertices(row, seconds))
+        turntable.draw_ground(picture, seconds, row)
+        if row is not None:
+            camera = turntable.camera(picture.width, picture.height)
+            figure.mesh(picture, row, camera, turntable.vertices(row, seconds))
 
-    return Content(Panel("Turntable", False), draw, turntable.draw_ground)
+    return Content(Panel("Turntable", False), draw)
 
 
 def _draw_unlabelled_mark(picture: PlanarPicture, stroke: float) -> None:
