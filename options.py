@@ -49,7 +49,9 @@ class VisualiseOptions:
         camera_convention: see `camera.resolve_camera`.
         keypoint_units: see `camera.resolve_camera`.
         frames: every frame of the clip, or only the labelled ones.
-        outputs: any of `video` and `frames` (a JPEG of each labelled frame).
+        outputs: any of `video`, `frames` (a JPEG of each labelled frame), `timelapse` (one still
+          with several bodies), `gif` and `webp` (small previews that loop).
+        timelapse_bodies: how many bodies the time-lapse has.
         video_crf: x264's constant rate factor.
     """
 
@@ -76,4 +78,5 @@ class VisualiseOptions:
     keypoint_units: Literal["auto", "height", "frame"] = "auto"
     frames: Literal["all", "labelled"] = "all"
     outputs: frozenset[str] = frozenset({"video"})
+    timelapse_bodies: int = 6
     video_crf: int = 20

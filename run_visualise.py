@@ -31,7 +31,7 @@ from options import MeshStyle, VisualiseOptions
 from renderer import COLOURS, Colour
 
 _OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
-_OUTPUTS = ("video", "frames")
+_OUTPUTS = ("video", "frames", "timelapse", "gif", "webp")
 _SAMPLE = "samples/sampleDance_10_14.pkl"
 
 
@@ -125,6 +125,7 @@ def _options(values: flags.FlagValues) -> VisualiseOptions:
         keypoint_units=values.keypoint_units,
         frames=values.frames,
         outputs=frozenset(values.outputs),
+        timelapse_bodies=values.timelapse_bodies,
         video_crf=values.video_crf,
     )
 
@@ -245,7 +246,8 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_list(
         "outputs",
         ["video"],
-        "video, frames (a JPEG per labelled frame) or both.",
+        "video, frames (a JPEG per labelled frame), timelapse (one still with several bodies), "
+        "gif, webp (small previews that loop).",
         flag_values=values,
     )
     flags.register_validator(
@@ -253,6 +255,9 @@ def _define_flags() -> flags.FlagValues:
         lambda names: bool(names) and set(names) <= set(_OUTPUTS),
         f"expected one or more of {', '.join(_OUTPUTS)}, separated by commas",
         flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "timelapse_bodies", 6, "Bodies in the time-lapse.", 2, 100, flag_values=values
     )
     flags.DEFINE_enum(
         "frames",

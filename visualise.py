@@ -106,7 +106,7 @@ def _visualise(
         layout = make_layout(scene, options)
         report.renderer = layout.renderer_name
         composed = properties.resized(layout.width, layout.height)
-        with open_outputs(folder, composed, options) as outputs:
+        with open_outputs(folder, composed, scene, options) as outputs:
             _draw_frames(reader, scene, layout, outputs, options, report, progress)
             _check_frames(report, reader)
             if not report.frames_drawn:
@@ -132,6 +132,8 @@ def _draw_frames(
         for frame, row in matcher.match(frames):
             report.frames_total += 1
             if row is not None or options.frames == "all":
+                if row is not None:
+                    outputs.show_input(frame, row)
                 composed = layout.compose(frame, row)
                 if row is not None:
                     report.frames_drawn += 1
