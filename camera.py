@@ -13,6 +13,7 @@ clip leaves 3D joints and 2D keypoints on top of each other. Covered by tests/te
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import Any, Literal
 
@@ -162,14 +163,20 @@ class _Reading:
     keypoints_px: Array
     errors_px: Array
 
-    @property
+    @functools.cached_property
     def residuals_px(self) -> Array:
         residuals: Array = np.linalg.norm(self.errors_px, axis=-1)
         return residuals
 
-    @property
+    @functools.cached_property
     def typical_px(self) -> float:
         return _median(self.residuals_px)
+
+
+def y_up(points: Array) -> Array:
+    """Camera axes, (..., 3), to what 3D programs expect: x right, y up, z towards the camera."""
+    turned: Array = points * np.array([1.0, -1.0, -1.0], points.dtype)
+    return turned
 
 
 def resolve_camera(
@@ -366,9 +373,9 @@ def _without_gaps(refit: _Reading, time: Array, other: _Reading) -> _Reading:
 
 def _frames_apart(residuals_px: Array, limit: float) -> list[str]:
     """Names the frames that disagree although the clip as a whole agrees."""
-    per_frame = [_median(row) for row in residuals_px]
-    apart = [row for row, left in enumerate(per_frame) if limit < left < np.inf]
-    if not apart or _median(residuals_px) > limit:
+    per_frame = _medians(residuals_px)
+    apart = np.flatnonzero((limit < per_frame) & (per_frame < np.inf))
+    if not len(apart) or _median(residuals_px) > limit:
         return []
     return [
         f"{len(apart)} of {len(per_frame)} labelled frames leave more than {limit:.1f} px between "
@@ -379,3 +386,14 @@ def _frames_apart(residuals_px: Array, limit: float) -> list[str]:
 def _median(values: Array) -> float:
     known = values[np.isfinite(values)]
     return float(np.median(known)) if known.size else float("inf")
+
+
+def _medians(rows: Array) -> Array:
+    """(N,) `_median` of each of (N, J): numpy's own takes far longer over many short rows."""
+    known = np.isfinite(rows)
+    counts = known.sum(1)
+    ordered = np.sort(np.where(known, rows, np.inf), axis=1)  # what is unknown comes last
+    every, last = np.arange(len(rows)), rows.shape[1] - 1
+    lower, upper = (counts - 1) // 2, np.minimum(counts // 2, last)
+    medians: Array = 0.5 * (ordered[every, lower] + ordered[every, upper])
+    return np.where(counts > 0, medians, np.inf)

@@ -1,6 +1,7 @@
 """What to draw of a clip, and where to write it: the flags, as plain values.
 
-    VisualiseOptions(outputs=frozenset({"video", "frames"}), mesh_alpha=0.7)
+    options = VisualiseOptions(outputs=frozenset({"video", "frames"}), mesh_alpha=0.7)
+    recorded_options(options)["mesh_alpha"]        # 0.7, as report.json holds it
 
 Covered by tests/test_visualise.py.
 """
@@ -8,15 +9,18 @@ Covered by tests/test_visualise.py.
 from __future__ import annotations
 
 import dataclasses
+import json
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bodies import BodyOptions
 from camera import View
 from downloaders import DownloadOptions
 from renderer import LIGHT_BLUE, Colour
 
+# Options that say where things are, or how they are come by, but not what the result is.
+_NOT_OF_THE_RESULT = frozenset({"output_dir", "video_dirs", "download", "codec_threads"})
 MeshStyle = Literal["shaded", "parts", "normals", "depth", "wireframe", "speed"]
 
 
@@ -49,10 +53,13 @@ class VisualiseOptions:
         camera_convention: see `camera.resolve_camera`.
         keypoint_units: see `camera.resolve_camera`.
         frames: every frame of the clip, or only the labelled ones.
-        outputs: any of `video`, `frames` (a JPEG of each labelled frame), `timelapse` (one still
-          with several bodies), `gif` and `webp` (small previews that loop).
+        outputs: any of `video`, `frames` (a JPEG of each labelled frame), `poster` (one small JPEG
+          that stands for the clip), `timelapse` (one still with several bodies), `gif` and `webp`
+          (small previews that loop) and `exports.EXPORTS`.
         timelapse_bodies: how many bodies the time-lapse has.
+        export_frames: which labels become `obj` and `ply`; see `export_meshes.chosen_rows`.
         video_crf: x264's constant rate factor.
+        codec_threads: of the video's decoder and of its encoder; 0 for as many as serve best.
     """
 
     output_dir: Path = Path("results")
@@ -79,4 +86,17 @@ class VisualiseOptions:
     frames: Literal["all", "labelled"] = "all"
     outputs: frozenset[str] = frozenset({"video"})
     timelapse_bodies: int = 6
+    export_frames: tuple[str, ...] = ("middle",)
     video_crf: int = 20
+    codec_threads: int = 0
+
+
+def recorded_options(options: VisualiseOptions) -> dict[str, Any]:
+    """The options that shape a result, as plain values that JSON can hold."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(options), default=_plain))
+    del plain["body"]["cache_dir"]
+    return {name: value for name, value in plain.items() if name not in _NOT_OF_THE_RESULT}
+
+
+def _plain(value: object) -> object:
+    return sorted(value) if isinstance(value, frozenset) else str(value)

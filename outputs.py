@@ -30,7 +30,10 @@ from video_io import VideoFrame, VideoProperties, VideoWriter
 
 Array = npt.NDArray[Any]
 
+POSTER_FILE = "poster.jpg"
 _JPEG_QUALITY = 95
+_POSTER_QUALITY = 80
+_POSTER_SIDE = 384  # pixels of the longer side
 
 
 @dataclasses.dataclass
@@ -38,14 +41,16 @@ class Outputs:
     """Where composed frames go; every function takes a frame and the row of its label.
 
     Attributes:
+        inputs: take each labelled frame of the clip, before anything is drawn into it.
         stills: take each labelled frame, before its timeline is drawn.
         film: take each frame of the video.
-        inputs: take each labelled frame of the clip, before anything is drawn into it.
+        paths: the files and folders that they become.
     """
 
+    inputs: list[Callable[[VideoFrame, int], None]]
     stills: list[Callable[[VideoFrame, int], None]]
     film: list[Callable[[VideoFrame, int | None], None]]
-    inputs: list[Callable[[VideoFrame, int], None]] = dataclasses.field(default_factory=list)
+    paths: list[Path]
 
     def show_input(self, frame: VideoFrame, row: int) -> None:
         """Shows a labelled frame of the clip itself to all that want it."""
@@ -61,6 +66,18 @@ class Outputs:
         """Hands a frame of the video to all that want it."""
         for write in self.film:
             write(frame, row)
+
+    def sizes(self) -> dict[str, int]:
+        """What was written, once the block has ended: see `output_size`."""
+        return {path.name: size for path in self.paths if (size := output_size(path)) is not None}
+
+
+def output_size(path: Path) -> int | None:
+    """Bytes of a file, the number of files in a folder; None where there is neither."""
+    try:
+        return sum(1 for _ in path.iterdir()) if path.is_dir() else path.stat().st_size
+    except OSError:
+        return None
 
 
 @contextlib.contextmanager
@@ -80,46 +97,88 @@ def open_outputs(
         OutputError: one of them cannot be written.
     """
     with contextlib.ExitStack() as stack:
-        outputs = Outputs([], [])
+        outputs = Outputs([], [], [], [])
         if "timelapse" in options.outputs:
-            outputs.inputs.append(stack.enter_context(_timelapse(folder, scene, options)))
+            path = folder / "timelapse.jpg"
+            outputs.paths.append(path)
+            outputs.inputs.append(stack.enter_context(_timelapse(path, scene, options)))
         if "frames" in options.outputs:
+            outputs.paths.append(folder / "frames")
             frames_folder = stack.enter_context(whole_folder(folder / "frames"))
             outputs.stills.append(
                 lambda frame, row: _write_jpeg(frames_folder / f"{row:04d}.jpg", frame.picture())
             )
+        if "poster" in options.outputs:
+            outputs.paths.append(folder / POSTER_FILE)
+            outputs.film.append(stack.enter_context(_poster(folder / POSTER_FILE, properties)))
         if "video" in options.outputs:
+            outputs.paths.append(folder / f"{folder.name}.mp4")
             path = stack.enter_context(whole_file(folder / f"{folder.name}.mp4"))
-            writer = stack.enter_context(VideoWriter(path, properties, options.video_crf))
+            threads = options.codec_threads
+            writer = stack.enter_context(VideoWriter(path, properties, options.video_crf, threads))
             write = stack.enter_context(BackgroundCalls(writer.write))
             outputs.film.append(lambda frame, _: write(frame))
         for kind in PREVIEW_FORMATS:
             if kind in options.outputs:
-                outputs.film.append(stack.enter_context(_preview(folder, kind, properties)))
+                path = folder / f"preview.{kind}"
+                outputs.paths.append(path)
+                outputs.film.append(stack.enter_context(_preview(path, kind, properties)))
         yield outputs
 
 
 @contextlib.contextmanager
+def _poster(
+    path: Path, properties: VideoProperties
+) -> Iterator[Callable[[VideoFrame, int | None], None]]:
+    """Keeps the picture that stands for a clip: its first label from the clip's middle on.
+
+    Failing that it is the first label, failing that the first frame.
+    """
+    best, jpeg = -1, b""
+
+    def offer(frame: VideoFrame, row: int | None) -> None:
+        nonlocal best, jpeg
+        rank = 0 if row is None else 1 + (2 * frame.time >= properties.duration)
+        if rank > best:
+            best, jpeg = rank, _jpeg(_smaller(frame.picture()), _POSTER_QUALITY)
+
+    with whole_file(path) as temporary:
+        yield offer
+        temporary.write_bytes(jpeg)
+
+
+def _smaller(picture: Array) -> Array:
+    height, width = picture.shape[:2]
+    factor = min(1.0, _POSTER_SIDE / max(height, width))
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+@contextlib.contextmanager
 def _timelapse(
-    folder: Path, scene: ClipScene, options: VisualiseOptions
+    path: Path, scene: ClipScene, options: VisualiseOptions
 ) -> Iterator[Callable[[VideoFrame, int], None]]:
     timelapse = Timelapse(scene, options)
-    with whole_file(folder / "timelapse.jpg") as path:
+    with whole_file(path) as temporary:
         yield timelapse.take
-        _write_jpeg(path, timelapse.picture())
+        _write_jpeg(temporary, timelapse.picture())
 
 
 @contextlib.contextmanager
 def _preview(
-    folder: Path, kind: PreviewFormat, properties: VideoProperties
+    path: Path, kind: PreviewFormat, properties: VideoProperties
 ) -> Iterator[Callable[[VideoFrame, int | None], None]]:
     preview = Preview(properties)
-    with whole_file(folder / f"preview.{kind}") as path:
+    with whole_file(path) as temporary:
         yield lambda frame, _: preview.take(frame)
-        path.write_bytes(preview.encoded(kind))
+        temporary.write_bytes(preview.encoded(kind))
 
 
 def _write_jpeg(path: Path, picture: Array) -> None:
-    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    path.write_bytes(_jpeg(picture, _JPEG_QUALITY))
+
+
+def _jpeg(picture: Array, quality: int) -> bytes:
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
-    path.write_bytes(data.tobytes())
+    return data.tobytes()

@@ -234,12 +234,9 @@ def _is_closed(faces: Array) -> bool:
     """
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
     count = int(faces.max()) + 1
-    forward = edges[:, 0] * count + edges[:, 1]
-    backward = edges[:, 1] * count + edges[:, 0]
-    return bool(
-        len(np.unique(forward)) == len(forward)
-        and np.array_equal(np.sort(forward), np.sort(backward))
-    )
+    forward = np.sort(edges[:, 0] * count + edges[:, 1])
+    backward = np.sort(edges[:, 1] * count + edges[:, 0])
+    return bool((np.diff(forward) > 0).all() and np.array_equal(forward, backward))
 
 
 def _edges(faces: Array, is_closed: bool) -> Array:
@@ -543,7 +540,7 @@ def _shade(vertices: Array, normals: Array, lights: Array, albedo: Array) -> Arr
 
 
 @kernel
-def _rasterise(  # noqa: PLR0915 the innermost loop of the tool stays in one piece
+def _rasterise(
     points: Array, colours: Array, faces: Array, facing: float, depth: Array, picture: Array
 ) -> None:
     """Draws into `depth` and `picture` where triangles are nearest.
@@ -552,27 +549,89 @@ def _rasterise(  # noqa: PLR0915 the innermost loop of the tool stays in one pie
     in a row is always computed from its upper end, so the two triangles at an edge agree on it
     to the last bit and leave no gap. `facing` is the sign of the triangles to draw, 0 for all.
 
-    Most triangles hold a pixel or two, so what costs most is what the processor cannot foresee:
-    what can be chosen without a branch is.
+    Most triangles hold a pixel or none, so what costs most is what the processor cannot foresee:
+    what can be chosen without a branch is, and triangles of like size are drawn together.
     """
-    height, width = depth.shape
+    single, wide = _sorted_by_size(points, faces, facing, depth.shape)
+    _fill_single(points, colours, faces, single, depth, picture)
+    _fill_wide(points, colours, faces, wide, depth, picture)
+
+
+@kernel
+def _sorted_by_size(
+    points: Array, faces: Array, facing: float, shape: tuple[int, int]
+) -> tuple[Array, Array]:
+    """Which triangles can hold the centre of one pixel, and which of several."""
+    last_row, last_column = shape[0] - 1.0, shape[1] - 1.0
+    single, wide = np.empty(len(faces), np.uint32), np.empty(len(faces), np.uint32)
+    singles = wides = 0
     for f in range(len(faces)):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
         ax, ay = points[a, 0], points[a, 1]
         bx, by = points[b, 0], points[b, 1]
         cx, cy = points[c, 0], points[c, 1]
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-        if not (area * facing > 0 or (facing == 0 and abs(area) > 0)):
-            continue
-        first_row = max(math.ceil(min(ay, by, cy)), 0)
-        last_row = min(math.floor(max(ay, by, cy)), height - 1)
-        first_column = max(math.ceil(min(ax, bx, cx)), 0)
-        last_column = min(math.floor(max(ax, bx, cx)), width - 1)
-        if first_row > last_row or first_column > last_column:
-            continue
+        top, bottom = np.ceil(_least(ay, by, cy)), np.floor(_greatest(ay, by, cy))
+        left, right = np.ceil(_least(ax, bx, cx)), np.floor(_greatest(ax, bx, cx))
+        top, left = top if top > 0 else 0.0, left if left > 0 else 0.0
+        bottom = bottom if bottom < last_row else last_row
+        right = right if right < last_column else last_column
+        is_drawn = (area * facing > 0) | ((facing == 0) & (abs(area) > 0))
+        is_drawn &= (top <= bottom) & (left <= right)
+        is_single = (top == bottom) & (left == right)
+        # Always written, and kept only if it counts: a branch here would go either way.
+        single[singles] = f
+        wide[wides] = f
+        singles += is_drawn & is_single
+        wides += is_drawn & (not is_single)
+    return single[:singles], wide[:wides]
 
+
+@kernel
+def _fill_single(
+    points: Array, colours: Array, faces: Array, chosen: Array, depth: Array, picture: Array
+) -> None:
+    """Triangles whose bounds hold one pixel's centre; they themselves may still miss it."""
+    for f in chosen:
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        ax, ay = points[a, 0], points[a, 1]
+        bx, by = points[b, 0], points[b, 1]
+        cx, cy = points[c, 0], points[c, 1]
+        x0, y0, x1, y1, x2, y2 = _from_top_to_bottom(ax, ay, bx, by, cx, cy)
+        x, y = max(np.ceil(_least(ax, bx, cx)), 0.0), max(np.ceil(y0), 0.0)
+        is_lower = (y > y1) | (y1 == y0)
+        upper_x, upper_y = (x1, y1) if is_lower else (x0, y0)
+        lower_x, lower_y = (x2, y2) if is_lower else (x1, y1)
+        long_x = x0 + (y - y0) * _slope(x0, y0, x2, y2)
+        short_x = upper_x + (y - upper_y) * _slope(upper_x, upper_y, lower_x, lower_y)
+        if not ((min(long_x, short_x) <= x) & (x <= max(long_x, short_x))):
+            continue
+        share = 1.0 / ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay))
+        wb = (x - ax) * ((cy - ay) * share) + (y - ay) * ((ax - cx) * share)
+        wc = (x - ax) * ((ay - by) * share) + (y - ay) * ((bx - ax) * share)
+        az = points[a, 2]
+        z = az + wb * (points[b, 2] - az) + wc * (points[c, 2] - az)
+        row, column = int(y), int(x)
+        if z < depth[row, column]:
+            depth[row, column] = z
+            for k in range(3):
+                at_a = colours[a, k]
+                mixed = at_a + wb * (colours[b, k] - at_a) + wc * (colours[c, k] - at_a)
+                picture[row, column, k] = _byte(np.float32(mixed))
+
+
+@kernel
+def _fill_wide(
+    points: Array, colours: Array, faces: Array, chosen: Array, depth: Array, picture: Array
+) -> None:
+    height, width = depth.shape
+    for f in chosen:
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        ax, ay = points[a, 0], points[a, 1]
+        bx, by = points[b, 0], points[b, 1]
+        cx, cy = points[c, 0], points[c, 1]
         az, bz, cz = points[a, 2], points[b, 2], points[c, 2]
-        share = 1.0 / area
+        share = 1.0 / ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay))
         b_across, b_down = (cy - ay) * share, (ax - cx) * share
         c_across, c_down = (ay - by) * share, (bx - ax) * share
         z_across = (bz - az) * b_across + (cz - az) * c_across
@@ -581,19 +640,10 @@ def _rasterise(  # noqa: PLR0915 the innermost loop of the tool stays in one pie
         b_red, b_green, b_blue = colours[b, 0] - red, colours[b, 1] - green, colours[b, 2] - blue
         c_red, c_green, c_blue = colours[c, 0] - red, colours[c, 1] - green, colours[c, 2] - blue
 
-        # From top to bottom: the long edge from 0 to 2, the short ones from 0 to 1 and 1 to 2.
-        swap = by < ay
-        x0, y0 = (bx, by) if swap else (ax, ay)
-        x1, y1 = (ax, ay) if swap else (bx, by)
-        swap = cy < y0
-        x2, y2 = (x0, y0) if swap else (cx, cy)
-        x0, y0 = (cx, cy) if swap else (x0, y0)
-        swap = y2 < y1
-        x1, y1, x2, y2 = (x2, y2, x1, y1) if swap else (x1, y1, x2, y2)
-        long_slope = (x2 - x0) / (y2 - y0) if y2 > y0 else 0.0
-        upper_slope = (x1 - x0) / (y1 - y0) if y1 > y0 else 0.0
-        lower_slope = (x2 - x1) / (y2 - y1) if y2 > y1 else 0.0
-        for row in range(first_row, last_row + 1):
+        x0, y0, x1, y1, x2, y2 = _from_top_to_bottom(ax, ay, bx, by, cx, cy)
+        long_slope = _slope(x0, y0, x2, y2)
+        upper_slope, lower_slope = _slope(x0, y0, x1, y1), _slope(x1, y1, x2, y2)
+        for row in range(max(math.ceil(y0), 0), min(math.floor(y2), height - 1) + 1):
             y = float(row)
             long_x = x0 + (y - y0) * long_slope
             upper_x = x0 + (y - y0) * upper_slope
@@ -613,6 +663,41 @@ def _rasterise(  # noqa: PLR0915 the innermost loop of the tool stays in one pie
                 z += z_across
                 wb += b_across
                 wc += c_across
+
+
+@kernel
+def _from_top_to_bottom(
+    ax: float, ay: float, bx: float, by: float, cx: float, cy: float
+) -> tuple[float, float, float, float, float, float]:
+    """The corners by row: the long edge goes from 0 to 2, the short ones from 0 to 1 and 1 to 2."""
+    swap = by < ay
+    x0, y0 = (bx, by) if swap else (ax, ay)
+    x1, y1 = (ax, ay) if swap else (bx, by)
+    swap = cy < y0
+    x2, y2 = (x0, y0) if swap else (cx, cy)
+    x0, y0 = (cx, cy) if swap else (x0, y0)
+    swap = y2 < y1
+    x1, y1, x2, y2 = (x2, y2, x1, y1) if swap else (x1, y1, x2, y2)
+    return x0, y0, x1, y1, x2, y2
+
+
+@kernel
+def _slope(x0: float, y0: float, x1: float, y1: float) -> float:
+    """Columns per row of an edge, 0 where it has no height."""
+    return (x1 - x0) / (y1 - y0) if y1 > y0 else 0.0
+
+
+@kernel
+def _least(a: float, b: float, c: float) -> float:
+    """Like `min`, but for NaN, and without a branch."""
+    a = a if a < b else b
+    return a if a < c else c
+
+
+@kernel
+def _greatest(a: float, b: float, c: float) -> float:
+    a = a if a > b else b
+    return a if a > c else c
 
 
 @kernel

@@ -24,14 +24,22 @@ from bodies import BodyOptions
 from camera import View
 from downloaders import DownloadOptions
 from errors import OptionError, PoseKineticsError
+from export_meshes import FRAME_CHOICE
+from exports import EXPORTS
 from faces import FACES_FILE
+from inputs import ClipInputs, ClipSource, find_clip, is_batch, without_leading_dashes
 from keypoints import JOINT_NAMES
 from kinetics_download import define_download_flags, download_options
+from messages import one_line
 from options import MeshStyle, VisualiseOptions
+from preview import PREVIEW_FORMATS
 from renderer import COLOURS, Colour
 
+if typing.TYPE_CHECKING:
+    from batch import BatchOptions
+
 _OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
-_OUTPUTS = ("video", "frames", "timelapse", "gif", "webp")
+_OUTPUTS = ("video", "frames", "timelapse", *PREVIEW_FORMATS, *EXPORTS)
 _SAMPLE = "samples/sampleDance_10_14.pkl"
 
 
@@ -43,43 +51,46 @@ def main(arguments: list[str]) -> int:
     """
     values = _define_flags()
     try:
-        rest = values(arguments)[1:]
+        inputs = values(without_leading_dashes(arguments))[1:]
         if values.help:
             print(__doc__.partition("\n\n")[0], values.get_help(), sep="\n")
             return _OK
-        if rest:
-            raise flags.Error(f"{rest[0]!r} is not a flag; give the pickle with --filename")
-        if not values.filename:
+        inputs = values.filename + inputs
+        if not inputs:
             raise flags.Error(f"--filename is missing; to see the sample: --filename {_SAMPLE}")
         options = _options(values)
+        is_one = values.clip is not None or not is_batch(inputs)
+        if options.video is not None and not is_one:
+            raise flags.Error("--video goes with one clip; for many give --video_dir")
+        if values.scheduler is not None and is_one:
+            raise flags.Error("--scheduler is for many clips; one is drawn here")
     except flags.Error as error:
         print(f"run_visualise: {error} (--help lists the flags)", file=sys.stderr)
         return _WRONG_USAGE
     try:
-        return _run(Path(values.filename), options, show_trace=values.verbosity > 0)
+        return _run(inputs, options, values) if is_one else _run_batch(inputs, options, values)
+    except PoseKineticsError as error:
+        if values.verbosity > 0:
+            traceback.print_exc()
+        print(f"run_visualise: {one_line(str(error))}", file=sys.stderr)
+        return _FAILED
     except KeyboardInterrupt:
         print("run_visualise: interrupted; nothing half-written was left", file=sys.stderr)
         return _INTERRUPTED
 
 
-def _run(pickle_path: Path, options: VisualiseOptions, show_trace: bool) -> int:
+def _run(inputs: list[str], options: VisualiseOptions, values: flags.FlagValues) -> int:
+    source = ClipSource(Path(inputs[0])) if values.clip is None else find_clip(inputs, values.clip)
     # disable=None: no bar where nobody watches.
-    with tqdm.tqdm(desc=pickle_path.stem, unit="frame", disable=None, leave=False) as bar:
+    with tqdm.tqdm(desc=source.clip, unit="frame", disable=None, leave=False) as bar:
 
         def progress(done: int, expected: int) -> None:
             bar.total = expected
             bar.update(done - bar.n)
 
-        try:
-            report = visualise.visualise_clip(pickle_path, options, progress)
-        except PoseKineticsError as error:
-            bar.close()
-            if show_trace:
-                traceback.print_exc()
-            print(f"run_visualise: {_one_line(str(error))}", file=sys.stderr)
-            return _FAILED
+        report = visualise.visualise_clip(source, options, progress)
     for warning in report.warnings:
-        print(f"{report.clip}: warning: {_one_line(warning)}", file=sys.stderr)
+        print(f"{report.clip}: warning: {one_line(warning)}", file=sys.stderr)
     print(
         f"{report.clip}: {report.frames_drawn} of {report.frames_total} frames drawn in "
         f"{report.seconds:.1f} s: {options.output_dir / report.clip}"
@@ -87,9 +98,27 @@ def _run(pickle_path: Path, options: VisualiseOptions, show_trace: bool) -> int:
     return _OK
 
 
-def _one_line(text: str) -> str:
-    """File names and keys may hold line breaks and codes that a terminal would obey."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _run_batch(inputs: list[str], options: VisualiseOptions, values: flags.FlagValues) -> int:
+    import batch  # noqa: PLC0415 one clip starts sooner without it
+
+    summary = batch.visualise_batch(ClipInputs(inputs), options, _batch_options(values))
+    print(batch.table(summary, options.output_dir))
+    if summary.end == "interrupted":
+        return _INTERRUPTED
+    return _FAILED if summary.failed else _OK
+
+
+def _batch_options(values: flags.FlagValues) -> BatchOptions:
+    from batch import BatchOptions  # noqa: PLC0415 one clip starts sooner without it
+
+    return BatchOptions(
+        jobs=values.jobs,
+        scheduler=values.scheduler,
+        clip_timeout=values.clip_timeout or None,
+        overwrite=values.overwrite,
+        retry_failed=values.retry_failed,
+        max_failures=values.max_failures,
+    )
 
 
 def _options(values: flags.FlagValues) -> VisualiseOptions:
@@ -126,6 +155,7 @@ def _options(values: flags.FlagValues) -> VisualiseOptions:
         frames=values.frames,
         outputs=frozenset(values.outputs),
         timelapse_bodies=values.timelapse_bodies,
+        export_frames=tuple(values.export_frames),
         video_crf=values.video_crf,
     )
 
@@ -183,7 +213,20 @@ def _colour(text: str) -> Colour:
 def _define_flags() -> flags.FlagValues:
     """The flags, in a holder of their own, so that importing this module defines none."""
     values = flags.FlagValues()
-    flags.DEFINE_string("filename", None, "The pickle of one clip.", flag_values=values)
+    values.set_gnu_getopt()  # flags may follow inputs
+    flags.DEFINE_multi_string(
+        "filename",
+        [],
+        "A clip's pickle, a folder of them, a glob in quotes or a tar archive; may be repeated. "
+        "Arguments that are no flags are inputs too.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "clip",
+        None,
+        "Draw only this clip of the inputs: its name without .pkl.",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "video", None, "The clip's video; looked for where it is not given.", flag_values=values
     )
@@ -246,8 +289,8 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_list(
         "outputs",
         ["video"],
-        "video, frames (a JPEG per labelled frame), timelapse (one still with several bodies), "
-        "gif, webp (small previews that loop).",
+        "One or more of video, frames (a JPEG per labelled frame), timelapse (one still with "
+        "several bodies), gif, webp (small previews that loop), npz, obj, ply, usd, glb.",
         flag_values=values,
     )
     flags.register_validator(
@@ -258,6 +301,18 @@ def _define_flags() -> flags.FlagValues:
     )
     flags.DEFINE_integer(
         "timelapse_bodies", 6, "Bodies in the time-lapse.", 2, 100, flag_values=values
+    )
+    flags.DEFINE_list(
+        "export_frames",
+        ["middle"],
+        "Labels to write as obj and ply: middle, all, rows such as 35, seconds such as 1.4s.",
+        flag_values=values,
+    )
+    flags.register_validator(
+        "export_frames",
+        lambda choices: bool(choices) and all(map(FRAME_CHOICE.fullmatch, choices)),
+        "expected middle, all, rows such as 35 or seconds such as 1.4s, separated by commas",
+        flag_values=values,
     )
     flags.DEFINE_enum(
         "frames",
@@ -364,9 +419,39 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_integer(
         "video_crf", 20, "x264's quality: 0 is lossless, 51 the worst.", 0, 51, flag_values=values
     )
+    _define_batch_flags(values)
     flags.DEFINE_integer("verbosity", 0, "1 shows the traceback of an error.", flag_values=values)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
     return values
+
+
+def _define_batch_flags(values: flags.FlagValues) -> None:
+    """Those for many clips; `retry_failed`, which downloads have too, is not among them."""
+    flags.DEFINE_integer(
+        "jobs", None, "Clips drawn at a time; the default is one a core.", 1, flag_values=values
+    )
+    flags.DEFINE_string(
+        "scheduler",
+        None,
+        "Draw on the Dask cluster with this scheduler, such as tcp://host:8786.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "clip_timeout",
+        1800,
+        "Seconds that one of many clips may take; 0: any time.",
+        flag_values=values,
+    )
+    flags.register_validator(
+        "clip_timeout",
+        lambda seconds: 0 <= seconds < float("inf"),  # absl's own bounds let NaN pass
+        "expected seconds, or 0 for any time",
+        flag_values=values,
+    )
+    flags.DEFINE_boolean("overwrite", False, "Draw finished clips again.", flag_values=values)
+    flags.DEFINE_integer(
+        "max_failures", None, "Stop when so many clips have failed.", 1, flag_values=values
+    )
 
 
 if __name__ == "__main__":

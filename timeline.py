@@ -78,7 +78,7 @@ class Timeline:
         self.bounds: Bounds = (0, height - self._height, width - 1, height - 1)
         self._duration = duration or float(label_times.max(initial=0)) or 1.0
         strip = np.tile(_TIMELINE_EMPTY, (width, 1))
-        for span in zip(label_times, _label_ends(label_times), strict=True):
+        for span in zip(label_times, label_ends(label_times), strict=True):
             first, end = (round(float(seconds) / self._duration * width) for seconds in span)
             strip[max(first, 0) : max(end, first + 1, 0)] = _TIMELINE_LABELLED
         self._strip = strip[None] * _TIMELINE_OPACITY
@@ -122,8 +122,15 @@ class Timeline:
         return max(0, column - half), min(width - 1, column + half)
 
 
-def _label_ends(times: Array) -> Array:
-    """A label lasts until the next, or as long as most where the next is missing."""
+def label_ends(times: Array) -> Array:
+    """A label lasts until the next, or as long as most where the next is missing.
+
+    Args:
+        times: (N,) seconds, ascending.
+
+    Returns:
+        (N,) seconds.
+    """
     gaps = np.diff(times)
     usual = min(float(np.median(gaps)), _LONGEST_LABEL_SEC) if len(gaps) else 0.0
     following = np.append(times[1:], np.inf)

@@ -52,6 +52,10 @@ _AAC_RATES = frozenset(
 _AAC_RATE_ELSE = 48000
 _MISSING_TAIL_SEC = 0.5  # headers round their durations; more than this is missing content
 _X264_PRESET = "veryfast"
+# Pixels up to which sharing out the work takes longer than it saves. A decoder only has to keep up
+# with the encoder, which has more to do.
+_DECODED_BY_ONE = 1280 * 720
+_ENCODED_BY_ONE = 480 * 320
 _BLANK_GREY = 222
 _REASON_LINES = 4
 
@@ -226,7 +230,11 @@ class VideoReader:
     """Decodes a clip, or a part of a longer video, frame by frame."""
 
     def __init__(
-        self, path: Path, start_sec: float | None = None, end_sec: float | None = None
+        self,
+        path: Path,
+        start_sec: float | None = None,
+        end_sec: float | None = None,
+        threads: int = 0,
     ) -> None:
         """Opens the file and reads its first picture.
 
@@ -234,6 +242,7 @@ class VideoReader:
             path: the video file.
             start_sec: where the clip starts, in seconds from the file's first picture.
             end_sec: where it ends; frames at or after it are not part of the clip.
+            threads: the decoder's threads; 0 for as many as serve best.
 
         Raises:
             VideoReadError: the file is empty, is not a video, or its first picture is damaged.
@@ -246,7 +255,7 @@ class VideoReader:
         self._end = None if end_sec is None else Fraction(str(end_sec))
         self._container = _open(path)
         try:
-            self._prepare()
+            self._prepare(threads)
         except BaseException:
             self._container.close()
             raise
@@ -259,7 +268,7 @@ class VideoReader:
         """Closes the file."""
         self._container.close()
 
-    def _prepare(self) -> None:
+    def _prepare(self, threads: int) -> None:
         if not self._container.streams.video:
             raise VideoReadError(f"{self.path}: has no video stream; expected a video")
         stream = self._container.streams.video[0]
@@ -268,6 +277,8 @@ class VideoReader:
                 f"{self.path}: its video codec is unknown; convert it, for instance to H.264"
             )
         stream.thread_type = "AUTO"
+        is_small = stream.width * stream.height <= _DECODED_BY_ONE
+        stream.codec_context.thread_count = threads or int(is_small)
         self._stream = stream
         with _reading(self.path):
             first = next(self._decode(), None)
@@ -505,13 +516,14 @@ def _blank_picture(width: int, height: int, reason: str) -> Array:
 class VideoWriter:
     """Writes H.264 (yuv420p, mp4, faststart) with the times and the audio of the clip."""
 
-    def __init__(self, path: Path, source: VideoProperties, crf: int) -> None:
+    def __init__(self, path: Path, source: VideoProperties, crf: int, threads: int = 0) -> None:
         """Opens the output.
 
         Args:
             path: the file to write; its suffix does not matter.
             source: the clip that the frames and the audio come from.
             crf: x264's constant rate factor: 0 is lossless, 51 the worst.
+            threads: x264's threads; 0 for as many as serve best.
 
         Raises:
             OutputError: the file cannot be opened; a missing folder shows only in `write`.
@@ -522,17 +534,19 @@ class VideoWriter:
             self._container = av.open(
                 str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}
             )
-        self._stream = self._video_stream(source, crf)
+        self._stream = self._video_stream(source, crf, threads)
         self._time_base = source.time_base
         self._audio = _AudioCopy(source, self._container)
 
-    def _video_stream(self, source: VideoProperties, crf: int) -> av.VideoStream:
+    def _video_stream(self, source: VideoProperties, crf: int, threads: int) -> av.VideoStream:
         stream = self._container.add_stream(
             "libx264",
             rate=source.frame_rate,
             options={"crf": str(crf), "preset": _X264_PRESET},
         )
         context = stream.codec_context
+        is_small = source.width * source.height <= _ENCODED_BY_ONE
+        context.thread_count = threads or int(is_small)
         stream.width, stream.height = _even(source.width, source.height)
         stream.pix_fmt = "yuv420p"
         context.time_base = stream.time_base = source.time_base
