@@ -9,6 +9,7 @@ What is the same in all frames is painted once. Covered by tests/test_layouts.py
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -26,7 +27,7 @@ Array = npt.NDArray[Any]
 
 PAPER: Rgb = (244, 244, 244)
 _INK: Rgb = (40, 40, 40)
-WHITE = 255
+_WHITE = 255
 _GAPS = 45  # in a panel's shorter side
 
 # What H.264's level 5.1 holds, and with it the decoders in graphics cards and browsers.
@@ -66,16 +67,13 @@ class Canvas:
         self._panels = panels
         self._clip_size = scene.width, scene.height
         self._template: PlanarPicture | None = None
-        self.scale = 1.0
-        self._place(show_hud)
-        divisor = 1
-        while not self._can_be_played():
-            divisor += 1
-            self.scale = 1 / divisor
+        # … 3, 2, 1, 1/2, 1/3 …, from the least at which titles fit.
+        enlarged = math.ceil(_LEAST_SIDE / min(self._clip_size))
+        for step in itertools.count(1 - enlarged):
+            self.scale = 1 - step if step < 0 else 1 / (1 + step)
             self._place(show_hud)
-        if min(self._clip_size) < _LEAST_SIDE:
-            self.scale = math.ceil(_LEAST_SIDE / min(self._clip_size))
-            self._place(show_hud)
+            if self._can_be_played():
+                break
         self._timeline = Timeline(
             self.width, self.height, scene.annotations.time, scene.duration, self._strip
         )
@@ -89,7 +87,7 @@ class Canvas:
         )
 
     def _place(self, show_hud: bool) -> None:
-        width, height = (_even(side * self.scale) for side in self._clip_size)
+        width, height = (_even(_even(side) * self.scale) for side in self._clip_size)
         self._letters = lettering(min(width, height))
         self._gap = _even(min(width, height) / _GAPS)
         self._strip = max(4, _even(height / 60))
@@ -112,7 +110,7 @@ class Canvas:
         return longest <= _LONGEST_SIDE and self.width * self.height <= _MOST_PIXELS
 
     def compose(self, frame: VideoFrame, row: int | None) -> VideoFrame:
-        """A frame with titles, numbers, and the input in the panels that begin with it.
+        """A frame with titles, numbers, timeline, and the input in the panels that begin with it.
 
         Args:
             frame: of the clip; left as it is.
@@ -120,21 +118,17 @@ class Canvas:
         """
         if self._template is None:
             self._template = self._paint_template(frame.matrix)
-        composed = frame.with_picture(self._template)
+        composed, seconds = frame.with_picture(self._template), float(frame.time)
         first = self.boxes[0]
         scaled = frame.scaled(first.right - first.left, first.bottom - first.top)
         for panel, box in zip(self._panels, self.boxes, strict=True):
             if panel.shows_input:
                 composed.part(box).copy_from(scaled)
         if self._footer is not None:
-            self._hud.draw(composed, self._gap, self._footer, frame.number, float(frame.time), row)
-        return composed
-
-    def draw_time(self, composed: VideoFrame) -> None:
-        """Marks where in the clip a composed frame is."""
-        seconds = float(composed.time)
+            self._hud.draw(composed, self._gap, self._footer, frame.number, seconds, row)
         with composed.region(self._timeline.now_bounds(seconds)) as (picture, left, _):
             self._timeline.draw_now(picture, seconds, left)
+        return composed
 
     def _paint_template(self, matrix: Array) -> PlanarPicture:
         template = PlanarPicture.empty(self.width, self.height, matrix)
@@ -143,7 +137,7 @@ class Canvas:
             for panel, box in zip(self._panels, self.boxes, strict=True):
                 top = box.top - self._letters.line
                 self._letters.draw(picture, panel.title, box.left, top, _INK)
-                picture[box.top : box.bottom, box.left : box.right] = WHITE
+                picture[box.top : box.bottom, box.left : box.right] = _WHITE
             self._timeline.draw_strip(picture)
         return template
 

@@ -1,4 +1,4 @@
-"""A line of numbers in each frame: its time, its number, its label, and what that leaves in pixels.
+"""A line of numbers in each frame: its time, its number, and what its label leaves in pixels.
 
     hud = Hud(lettering(360), residuals_px, duration=10.0, frame_rate=Fraction(25), width=640)
     hud.draw(frame, left=8, top=330, number=31, seconds=1.24, row=27)
@@ -56,22 +56,19 @@ class Hud:
         self._letters = letters
         self._is_on_video = is_on_video
         self._residuals = [_residual(row) for row in residuals_px]
-        labels = [f"row {len(residuals_px)}", _NO_LABEL]
-        self._padding = letters.size // 2 if is_on_video else 0
-        end = self._padding
+        longest = [f"{duration:.2f} s", f"frame {round(duration * frame_rate)}"]
+        longest.append(max({_NO_LABEL, *self._residuals}, key=letters.width))
+        padding = letters.size // 2 if is_on_video else 0
         self._lefts: list[int] = []
-        for longest in (
-            [f"{duration:.2f} s"],
-            [f"frame {round(duration * frame_rate)}"],
-            labels,
-            self._residuals,
-        ):
-            field_end = end + max(letters.width(text) for text in longest)
-            if field_end + self._padding > width:
+        self.width, left = 0, padding
+        for text in longest:
+            end = left + letters.width(text)
+            wanted = (end + padding + 1) // 2 * 2
+            if wanted > width:
                 break
-            self._lefts.append(end)
-            end = field_end + letters.size
-        self.width = (end - letters.size + self._padding + 1) // 2 * 2 if self._lefts else 0
+            self._lefts.append(left)
+            self.width = wanted
+            left = end + round(0.8 * letters.size)
         self.height = letters.line
 
     def draw(
@@ -95,8 +92,8 @@ class Hud:
         """
         if not self.width:
             return
-        label = [_NO_LABEL] if row is None else [f"row {row}", self._residuals[row]]
-        texts = [f"{seconds:.2f} s", f"frame {number}", *label]
+        residual = _NO_LABEL if row is None else self._residuals[row]
+        texts = [f"{seconds:.2f} s", f"frame {number}", residual]
         bounds = (left, top, left + self.width - 1, top + self.height - 1)
         with picture.region(bounds) as (part, _, _):
             if self._is_on_video:

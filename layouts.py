@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from bodies import ClipBody
 from camera import ResolvedCamera, View, WeakPerspectiveCamera, seen_from
-from canvas import WHITE, Canvas, Panel
+from canvas import Canvas, Panel
 from colour import Bounds, joined
 from colour_scale import Legend
 from errors import BodyModelError
@@ -36,6 +36,8 @@ Array = npt.NDArray[Any]
 
 RELEASED_VIEWS: tuple[View, ...] = (60.0, -60.0)
 """The turned views of the dataset's released visualisation."""
+
+_LEAST_LINES = 4  # of text in a picture: in a smaller one numbers would hide too much
 
 
 class Layout(Protocol):
@@ -91,12 +93,12 @@ class OverlayLayout:
         self._figure = Figure(scene, options)
         self.renderer_name = self._figure.renderer_name
         self._timeline = Timeline(self.width, self.height, scene.annotations.time, scene.duration)
+        letters = lettering(min(self.width, self.height))
+        self._margin = round(min(self.width, self.height) / 90) * 2
         self._hud = None
-        if options.show_hud:
-            shorter = min(self.width, self.height)
-            self._margin = round(shorter / 90) * 2
+        if options.show_hud and self.height >= _LEAST_LINES * letters.line:
             self._hud = Hud(
-                lettering(shorter),
+                letters,
                 scene.camera.residuals_px,
                 scene.duration,
                 scene.frame_rate,
@@ -107,9 +109,8 @@ class OverlayLayout:
         """See `Layout.compose`."""
         self._figure.overlay(frame, row, float(frame.time))
         if self._hud is not None:
-            bottom = int(self._timeline.bounds[1]) - self._margin
-            top = (bottom - self._hud.height) // 2 * 2
-            self._hud.draw(frame, self._margin, top, frame.number, float(frame.time), row)
+            margin = self._margin
+            self._hud.draw(frame, margin, margin, frame.number, float(frame.time), row)
         return frame
 
     def draw_time(self, composed: VideoFrame, row: int | None) -> None:
@@ -154,14 +155,13 @@ class PanelLayout:
         for content, box in zip(self._contents, self._canvas.boxes, strict=True):
             picture = composed.part(box)
             if content.prepare is not None:
-                content.prepare(picture, seconds)
+                content.prepare(picture, seconds, row)
             if content.draw is not None:
                 content.draw(self._figure, picture, row, seconds)
         return composed
 
     def draw_time(self, composed: VideoFrame, row: int | None) -> None:
-        """See `Layout.draw_time`."""
-        self._canvas.draw_time(composed)
+        """See `Layout.draw_time`; the timeline stands below the panels, in every frame."""
         for content, box in zip(self._contents, self._canvas.boxes, strict=True):
             if row is None and content.is_marked:
                 _draw_unlabelled_mark(composed.part(box), self._stroke)
@@ -231,7 +231,6 @@ class Figure:
         row: int | None,
         camera: WeakPerspectiveCamera | None = None,
         vertices: Array | None = None,
-        plain: int | None = WHITE,
     ) -> None:
         """Draws the mesh alone, opaque; nothing without a label.
 
@@ -240,13 +239,12 @@ class Figure:
             row: of the label.
             camera: None for the label's own.
             vertices: (V, 3), the label's mesh seen from elsewhere; None for the mesh as it is.
-            plain: the grey that the picture has; None where it has more than one.
         """
         if self._solid_painter is None or row is None:
             return
         camera = camera or self._camera.camera(row)
         bounds = self._solid_painter.bounds(row, camera, vertices)
-        with picture.region(bounds, plain) as (part, left, top):
+        with picture.region(bounds) as (part, left, top):
             self._solid_painter.draw(part, row, camera.moved(-left, -top), vertices)
 
     def seen_from(self, picture: PlanarPicture, row: int | None, view: View) -> None:
@@ -269,12 +267,12 @@ class Content(NamedTuple):
         panel: its title and its background.
         draw: draws a label, or what is drawn without one: what draws the body, the picture to
           draw into, the label's row or None, and seconds since the start of the clip.
-        prepare: draws what every frame has, with a label or without: picture and seconds.
+        prepare: draws what every frame has, with a label or without (row None).
     """
 
     panel: Panel
     draw: Callable[[Figure, PlanarPicture, int | None, float], None] | None
-    prepare: Callable[[PlanarPicture, float], None] | None = None
+    prepare: Callable[[PlanarPicture, float, int | None], None] | None = None
 
     @property
     def is_marked(self) -> bool:
@@ -307,7 +305,7 @@ def _turntable(scene: ClipScene, options: VisualiseOptions) -> Content:
         if row is None:
             return
         camera = turntable.camera(picture.width, picture.height)
-        figure.mesh(picture, row, camera, turntable.vertices(row, seconds), plain=None)
+        figure.mesh(picture, row, camera, turntable.vertices(row, seconds))
 
     return Content(Panel("Turntable", False), draw, turntable.draw_ground)
 

@@ -40,6 +40,7 @@ if typing.TYPE_CHECKING:
 
 _OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
 _OUTPUTS = ("video", "frames", "timelapse", *PREVIEW_FORMATS, *EXPORTS)
+_MOST_VIEWS = 8
 _SAMPLE = "samples/sampleDance_10_14.pkl"
 
 
@@ -177,7 +178,11 @@ def _blank_size(text: str) -> tuple[int, int, Fraction]:
 
 def _views(texts: list[str] | None) -> tuple[View, ...] | None:
     """Degrees, or `top`; None where none were given."""
-    return None if texts is None else tuple(_view(text) for text in texts)
+    if texts is None:
+        return None
+    if len(texts) > _MOST_VIEWS:
+        raise flags.Error(f"--views: {len(texts)} views; expected at most {_MOST_VIEWS}")
+    return tuple(_view(text) for text in texts)
 
 
 def _view(text: str) -> View:

@@ -151,25 +151,18 @@ class PlanarPicture:
             plane[:] = source
 
     @contextlib.contextmanager
-    def region(self, bounds: Bounds, plain: int | None = None) -> Iterator[tuple[Array, int, int]]:
+    def region(self, bounds: Bounds) -> Iterator[tuple[Array, int, int]]:
         """Lends the part of the picture that holds these pixel coordinates, as RGB.
 
         What the block draws into it is brought back into the frame. Columns and rows past the
         picture's edge are left out; the lent part may be empty.
-
-        Args:
-            bounds: see `colour.Bounds`.
-            plain: the grey that the whole part is known to have, which saves converting it.
 
         Yields:
             (h, w, 3) uint8 RGB, C-contiguous, and the column and row of its first pixel.
         """
         rows, columns = self.planes[0].shape
         box = box_around(bounds, columns, rows)
-        if plain is None:
-            rgb = rgb_from_planes(self.planes, box, self.matrix)
-        else:
-            rgb = np.full((box.bottom - box.top, box.right - box.left, 3), plain, np.uint8)
+        rgb = rgb_from_planes(self.planes, box, self.matrix)
         before = rgb.copy()
         yield rgb, box.left, box.top
         planes_from_rgb(before, rgb, self.planes, box, self.matrix)
@@ -497,7 +490,7 @@ def _blank_picture(width: int, height: int, reason: str) -> Array:
     scale = max(0.3, min(width, height) / 900)
     columns = max(16, int(width / (21 * scale)))
     for row, line in enumerate(textwrap.wrap(reason, columns)[:_REASON_LINES]):
-        base = int((row + 1) * 30 * scale) + 4
+        base = int((row + 2) * 30 * scale) + 18  # numbers may be written above
         place = (int(10 * scale) + 4, base)
         ascii_line = line.encode("ascii", "replace").decode()
         cv2.putText(

@@ -184,6 +184,8 @@ def test_every_flag_reaches_its_option(
         *["--downloader=youtube-dl", "--url_base=http://127.0.0.1/", "--retry_failed"],
         *["--ytdlp_args=--limit-rate 2M", "--missing_video=blank"],
         *["--blank_size=320x200@30000/1001", "--export_frames=0,1.5s"],
+        *["--layout=summary", "--views", "60,-7.5,top", "--nohud"],
+        *["--mesh_style=speed", "--trail=nose,left_wrist", "--timelapse_bodies=9"],
     )
     assert code == 0
     assert met.pop() == (
@@ -213,6 +215,12 @@ def test_every_flag_reaches_its_option(
             show_keypoints=False,
             mesh_colour=(1.0, 128 / 255, 0.0),
             mesh_alpha=0.25,
+            layout="summary",
+            views=(60.0, -7.5, "top"),
+            show_hud=False,
+            mesh_style="speed",
+            trail=("nose", "left_wrist"),
+            timelapse_bodies=9,
             antialias=True,
             camera_convention="outside",
             keypoint_units="frame",
@@ -224,6 +232,10 @@ def test_every_flag_reaches_its_option(
     )
     assert run("--filename=c.pkl", "--mesh_colour=light_pink")[0] == 0
     assert met.pop()[1].mesh_colour == (0.9, 0.7, 0.7)
+    assert run("--filename=d.pkl", "--layout=side_by_side", "--views=-90")[0] == 0
+    assert met.pop()[1].views == (-90.0,)
+    assert run("--filename=d.pkl", "--layout=summary", "--views=")[0] == 0
+    assert met.pop()[1].views == ()
     assert run("--filename=d.pkl", "--renderer=opendr")[0] == 0
     assert met.pop()[1].renderer == "opendr"
 
@@ -280,7 +292,7 @@ def test_one_clip_needs_no_other_process_and_no_dask(make_clip: MakeClip, tmp_pa
 
 def test_flags_change_what_is_written(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
     pickle_path = make_clip()
-    flags = ["--outputs=video,frames", "--show_mesh=false", "--noshow_keypoints"]
+    flags = ["--outputs=video,frames", "--show_mesh=false", "--noshow_keypoints", "--nohud"]
     code, _, err = run("--filename", pickle_path, *flags, "--frames=labelled", "--video_crf=1")
     assert (code, err) == (0, "")
     frames = [f"{CLIP}/frames/{row:04d}.jpg" for row in range(len(TIMES))]
@@ -390,6 +402,7 @@ def test_help_lists_every_flag(run: Run) -> None:
             "[no]show_keypoints",
             "verbosity",
         ],
+        *["layout", "views", "[no]hud", "mesh_style", "trail", "timelapse_bodies"],
     ):
         assert f"--{name}" in out
 
@@ -412,7 +425,7 @@ def test_help_lists_every_flag(run: Run) -> None:
         (["--filename=a.pkl", "--frames=some"], "some"),
         (["--filename=a.pkl", "--camera_convention=x"], "camera_convention"),
         (["--filename=a.pkl", "--keypoint_units=px"], "keypoint_units"),
-        (["--filename=a.pkl", "--outputs=video,gif"], "gif"),
+        (["--filename=a.pkl", "--outputs=video,avi"], "avi"),
         (["--filename=a.pkl", "--outputs="], "outputs"),
         (["--filename=a.pkl", "--export_frames="], "export_frames"),
         (["--filename=a.pkl", "--export_frames=last"], "last"),
@@ -427,7 +440,18 @@ def test_help_lists_every_flag(run: Run) -> None:
         (["--filename=a.pkl", "--mesh_colour=#ff80"], "#ff80"),
         (["--filename=a.pkl", "--renderer=gpu"], "gpu"),
         (["--filename=a.pkl", "--renderer=opendr", "--antialias"], "--antialias"),
+        (["--filename=a.pkl", "--renderer=opendr", "--mesh_style=wireframe"], "wireframes"),
+        (["--filename=a.pkl", "--mesh_style=cartoon"], "shaded|parts|normals|depth"),
+        (["--filename=a.pkl", "--trail=left_wrist,tail"], "right_ankle, right_knee"),
+        (["--filename=a.pkl", "--timelapse_bodies=1"], "--timelapse_bodies"),
         (["--filename=a.pkl", "--show_mesh=perhaps"], "perhaps"),
+        (["--filename=a.pkl", "--layout=six"], "six"),
+        (["--filename=a.pkl", "--views=90"], "--layout=summary"),
+        (["--filename=a.pkl", "--layout=turntable", "--views=90"], "--layout=side_by_side"),
+        (["--filename=a.pkl", "--layout=summary", "--views=60,up"], "'up'"),
+        (["--filename=a.pkl", "--layout=summary", "--views=361"], "'361'"),
+        (["--filename=a.pkl", "--layout=summary", "--views=nan"], "'nan'"),
+        (["--filename=a.pkl", "--layout=summary", "--views=1,2,3,4,5,6,7,8,9"], "at most 8"),
         (["--filename=a.pkl", "--flagfile=/no/such/file"], "/no/such/file"),
     ],
 )

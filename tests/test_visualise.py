@@ -74,11 +74,12 @@ EXACT = 1  # a constant rate factor that leaves the picture nearly as it is
 
 
 def options(tmp_path: Path, **changes: Any) -> VisualiseOptions:
+    """Without the line of numbers, which would hide what is drawn below it."""
     return VisualiseOptions(
         output_dir=tmp_path / "results",
         video_crf=EXACT,
         download=DownloadOptions(downloader="none", cache_dir=tmp_path / "cache"),
-        **changes,
+        **{"show_hud": False, **changes},
     )
 
 
