@@ -39,7 +39,7 @@ if typing.TYPE_CHECKING:
     from batch import BatchOptions
 
 _OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
-_OUTPUTS = ("video", "frames", "timelapse", *PREVIEW_FORMATS, *EXPORTS)
+_OUTPUTS = ("video", "frames", "poster", "timelapse", *PREVIEW_FORMATS, *EXPORTS)
 _MOST_VIEWS = 8
 _SAMPLE = "samples/sampleDance_10_14.pkl"
 
@@ -294,8 +294,9 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_list(
         "outputs",
         ["video"],
-        "One or more of video, frames (a JPEG per labelled frame), timelapse (one still with "
-        "several bodies), gif, webp (small previews that loop), npz, obj, ply, usd, glb.",
+        "One or more of video, frames (a JPEG per labelled frame), poster (one small JPEG), "
+        "timelapse (one still with several bodies), gif, webp (small previews that loop), npz, "
+        "obj, ply, usd, glb.",
         flag_values=values,
     )
     flags.register_validator(
