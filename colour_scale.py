@@ -63,7 +63,7 @@ class ColourScale:
 
 
 class Legend:
-    """A colour scale as a strip in the picture's upper left corner.
+    """A colour scale as a strip in the picture's lower left corner, above the timeline.
 
     Attributes:
         bounds: the pixels that it covers.
@@ -94,7 +94,8 @@ class Legend:
                 plate[strip_box], opacity[strip_box] = np.rint(255 * piece), 1
                 left += len(piece) + gap
         self._plate, self._opacity = plate, opacity
-        self.bounds: Bounds = (gap, gap, gap + columns - 1, gap + letters.line - 1)
+        above = max(0, height - 2 * gap - letters.line)
+        self.bounds: Bounds = (gap, above, gap + columns - 1, above + letters.line - 1)
 
     def draw(self, picture: Array, left: int = 0, top: int = 0) -> None:
         """Draws it, in place.

@@ -49,7 +49,7 @@ PART_COLOURS: dict[str, tuple[int, int, int]] = {
 
 _SPARSE = 8  # every so many-th vertex is enough to find the span of a scale
 _DEEPEST, _FASTEST = 0.5, 5.0  # percent that may lie outside of the scale, at each end
-_SHADE = 0.35  # how much darker than its colour a surface is that is seen from the side
+_SHADE = 0.45  # how much darker than its colour a surface is that is seen from the side
 _SMPL_NECK, _SMPL_HEAD = 12, 15
 
 
@@ -110,7 +110,6 @@ class MeshPainter:
         row: int,
         camera: WeakPerspectiveCamera,
         vertices: Array | None = None,
-        opacity: float = 1.0,
     ) -> None:
         """Draws the mesh of label `row` into `picture`, in place.
 
@@ -119,13 +118,10 @@ class MeshPainter:
             row: which label.
             camera: body space to pixels of `picture`.
             vertices: (V, 3), that row's mesh seen from elsewhere; None for the mesh as it is.
-            opacity: multiplies the mesh's own.
         """
         mesh = self._vertices[row] if vertices is None else vertices
         colours = self._colouring.colours(row, mesh)
-        self._renderer.draw(
-            picture, mesh, camera, colours, self._alpha * opacity, self._colouring.is_lit
-        )
+        self._renderer.draw(picture, mesh, camera, colours, self._alpha, self._colouring.is_lit)
 
 
 def make_painter(scene: ClipScene, options: VisualiseOptions) -> MeshPainter | None:

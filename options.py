@@ -54,7 +54,10 @@ class VisualiseOptions:
         keypoint_units: see `camera.resolve_camera`.
         frames: every frame of the clip, or only the labelled ones.
         outputs: any of `video`, `frames` (a JPEG of each labelled frame), `poster` (one small JPEG
-          that stands for the clip), `rrd` (a recording for the rerun viewer) and `exports.EXPORTS`.
+          that stands for the clip), `timelapse` (one still with several bodies), `gif` and `webp`
+          (small previews that loop), `rrd` (a recording for the rerun viewer) and
+          `exports.EXPORTS`.
+        timelapse_bodies: how many bodies the time-lapse has.
         export_frames: which labels become `obj` and `ply`; see `export_meshes.chosen_rows`.
         video_crf: x264's constant rate factor.
         codec_threads: of the video's decoder and of its encoder; 0 for as many as serve best.
@@ -83,6 +86,7 @@ class VisualiseOptions:
     keypoint_units: Literal["auto", "height", "frame"] = "auto"
     frames: Literal["all", "labelled"] = "all"
     outputs: frozenset[str] = frozenset({"video"})
+    timelapse_bodies: int = 6
     export_frames: tuple[str, ...] = ("middle",)
     video_crf: int = 20
     codec_threads: int = 0

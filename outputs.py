@@ -1,6 +1,6 @@
 """The files that frames go to: the video, the single pictures and the recording.
 
-    with open_outputs(folder, scene, properties, options) as outputs:
+    with open_outputs(folder, scene, source, composed, options) as outputs:
         outputs.write_source(frame, row)           # before it is drawn on
         outputs.write_still(frame, row)            # a labelled frame, without its timeline
         outputs.write_film(frame)
@@ -23,8 +23,10 @@ import numpy.typing as npt
 from files import whole_file, whole_folder
 from options import VisualiseOptions
 from pipeline import BackgroundCalls
+from preview import PREVIEW_FORMATS, Preview, PreviewFormat
 from recording import open_recording
 from scene import ClipScene
+from timelapse import Timelapse
 from video_io import VideoFrame, VideoProperties, VideoWriter
 
 Array = npt.NDArray[Any]
@@ -97,6 +99,7 @@ def open_outputs(
         options: which, and how.
 
     Raises:
+        OptionError: one of them has nothing to show.
         OutputError: one of them cannot be written.
     """
     with contextlib.ExitStack() as stack:
@@ -106,6 +109,10 @@ def open_outputs(
             path = stack.enter_context(whole_file(outputs.paths[-1]))
             recording = open_recording(path, scene, source, options.mesh_colour)
             outputs.source.append(stack.enter_context(recording))
+        if "timelapse" in options.outputs:
+            path = folder / "timelapse.jpg"
+            outputs.paths.append(path)
+            outputs.source.append(stack.enter_context(_timelapse(path, scene, options)))
         if "frames" in options.outputs:
             outputs.paths.append(folder / "frames")
             frames_folder = stack.enter_context(whole_folder(folder / "frames"))
@@ -122,6 +129,11 @@ def open_outputs(
             writer = stack.enter_context(VideoWriter(path, composed, options.video_crf, threads))
             write = stack.enter_context(BackgroundCalls(writer.write))
             outputs.film.append(lambda frame, _: write(frame))
+        for kind in PREVIEW_FORMATS:
+            if kind in options.outputs:
+                path = folder / f"preview.{kind}"
+                outputs.paths.append(path)
+                outputs.film.append(stack.enter_context(_preview(path, kind, composed)))
         yield outputs
 
 
@@ -151,6 +163,26 @@ def _smaller(picture: Array) -> Array:
     factor = min(1.0, _POSTER_SIDE / max(height, width))
     size = max(1, round(width * factor)), max(1, round(height * factor))
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+@contextlib.contextmanager
+def _timelapse(
+    path: Path, scene: ClipScene, options: VisualiseOptions
+) -> Iterator[Callable[[VideoFrame, int | None], None]]:
+    timelapse = Timelapse(scene, options)
+    with whole_file(path) as temporary:
+        yield timelapse.take
+        _write_jpeg(temporary, timelapse.picture())
+
+
+@contextlib.contextmanager
+def _preview(
+    path: Path, kind: PreviewFormat, properties: VideoProperties
+) -> Iterator[Callable[[VideoFrame, int | None], None]]:
+    preview = Preview(properties)
+    with whole_file(path) as temporary:
+        yield lambda frame, _: preview.take(frame)
+        temporary.write_bytes(preview.encoded(kind))
 
 
 def _write_jpeg(path: Path, picture: Array) -> None:

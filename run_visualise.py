@@ -32,6 +32,7 @@ from keypoints import JOINT_NAMES
 from kinetics_download import define_download_flags, download_options
 from messages import one_line
 from options import MeshStyle, VisualiseOptions
+from preview import PREVIEW_FORMATS
 from renderer import COLOURS, Colour
 from report import ClipReport
 from viewer import check_viewer, view
@@ -40,7 +41,7 @@ if typing.TYPE_CHECKING:
     from batch import BatchOptions
 
 _OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
-_OUTPUTS = ("video", "frames", "poster", "rrd", *EXPORTS)
+_OUTPUTS = ("video", "frames", "poster", "timelapse", *PREVIEW_FORMATS, "rrd", *EXPORTS)
 _MOST_VIEWS = 8
 _SAMPLE = "samples/sampleDance_10_14.pkl"
 
@@ -167,6 +168,7 @@ def _options(values: flags.FlagValues) -> VisualiseOptions:
         keypoint_units=values.keypoint_units,
         frames=values.frames,
         outputs=frozenset(values.outputs) | ({"rrd"} if values.view else set()),
+        timelapse_bodies=values.timelapse_bodies,
         export_frames=tuple(values.export_frames),
         video_crf=values.video_crf,
     )
@@ -316,8 +318,9 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_list(
         "outputs",
         ["video"],
-        "One or more of video, frames (a JPEG per labelled frame), poster, rrd (for the rerun "
-        "viewer), npz, obj, ply, usd, glb.",
+        "One or more of video, frames (a JPEG per labelled frame), poster (one small JPEG), "
+        "timelapse (one still with several bodies), gif, webp (small previews that loop), rrd (for "
+        "the rerun viewer), npz, obj, ply, usd, glb.",
         flag_values=values,
     )
     flags.register_validator(
@@ -325,6 +328,9 @@ def _define_flags() -> flags.FlagValues:
         lambda names: bool(names) and set(names) <= set(_OUTPUTS),
         f"expected one or more of {', '.join(_OUTPUTS)}, separated by commas",
         flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "timelapse_bodies", 6, "Bodies in the time-lapse.", 2, 100, flag_values=values
     )
     flags.DEFINE_list(
         "export_frames",

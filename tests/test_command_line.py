@@ -185,6 +185,7 @@ def test_every_flag_reaches_its_option(
         *["--ytdlp_args=--limit-rate 2M", "--missing_video=blank"],
         *["--blank_size=320x200@30000/1001", "--export_frames=0,1.5s"],
         *["--layout=summary", "--views", "60,-7.5,top", "--nohud"],
+        *["--mesh_style=speed", "--trail=nose,left_wrist", "--timelapse_bodies=9"],
     )
     assert code == 0
     assert met.pop() == (
@@ -217,6 +218,9 @@ def test_every_flag_reaches_its_option(
             layout="summary",
             views=(60.0, -7.5, "top"),
             show_hud=False,
+            mesh_style="speed",
+            trail=("nose", "left_wrist"),
+            timelapse_bodies=9,
             antialias=True,
             camera_convention="outside",
             keypoint_units="frame",
@@ -398,7 +402,7 @@ def test_help_lists_every_flag(run: Run) -> None:
             "[no]show_keypoints",
             "verbosity",
         ],
-        *["layout", "views", "[no]hud"],
+        *["layout", "views", "[no]hud", "mesh_style", "trail", "timelapse_bodies"],
     ):
         assert f"--{name}" in out
 
@@ -421,7 +425,7 @@ def test_help_lists_every_flag(run: Run) -> None:
         (["--filename=a.pkl", "--frames=some"], "some"),
         (["--filename=a.pkl", "--camera_convention=x"], "camera_convention"),
         (["--filename=a.pkl", "--keypoint_units=px"], "keypoint_units"),
-        (["--filename=a.pkl", "--outputs=video,gif"], "gif"),
+        (["--filename=a.pkl", "--outputs=video,avi"], "avi"),
         (["--filename=a.pkl", "--outputs="], "outputs"),
         (["--filename=a.pkl", "--export_frames="], "export_frames"),
         (["--filename=a.pkl", "--export_frames=last"], "last"),
@@ -436,6 +440,10 @@ def test_help_lists_every_flag(run: Run) -> None:
         (["--filename=a.pkl", "--mesh_colour=#ff80"], "#ff80"),
         (["--filename=a.pkl", "--renderer=gpu"], "gpu"),
         (["--filename=a.pkl", "--renderer=opendr", "--antialias"], "--antialias"),
+        (["--filename=a.pkl", "--renderer=opendr", "--mesh_style=wireframe"], "wireframes"),
+        (["--filename=a.pkl", "--mesh_style=cartoon"], "shaded|parts|normals|depth"),
+        (["--filename=a.pkl", "--trail=left_wrist,tail"], "right_ankle, right_knee"),
+        (["--filename=a.pkl", "--timelapse_bodies=1"], "--timelapse_bodies"),
         (["--filename=a.pkl", "--show_mesh=perhaps"], "perhaps"),
         (["--filename=a.pkl", "--layout=six"], "six"),
         (["--filename=a.pkl", "--views=90"], "--layout=summary"),

@@ -64,13 +64,6 @@ def test_nothing_is_drawn_outside_the_bounds(tmp_path: Path) -> None:
     assert top <= rows.min() <= rows.max() <= bottom
 
 
-def test_opacity_multiplies_the_meshs_own(tmp_path: Path) -> None:
-    scene = make_scene(tmp_path)
-    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    painter_of(scene, mesh_alpha=0.5).draw(picture, 0, scene.camera.camera(0), opacity=0.6)
-    np.testing.assert_array_equal(picture, drawn(scene, mesh_alpha=0.3))
-
-
 def test_a_turned_mesh_is_drawn_in_place_of_the_rows_own(tmp_path: Path) -> None:
     scene = make_scene(tmp_path)
     assert scene.body.vertices is not None
