@@ -91,7 +91,10 @@ def parse_annotations(data: bytes, name: str) -> ClipAnnotations:
 
 
 def validate(content: object, path: str) -> ClipAnnotations:
-    """Checks the unpickled content of the file at `path` against the dataset's schema."""
+    """Checks the unpickled content of the file at `path` against the dataset's schema.
+
+    Arrays that are as they should be are taken over without a copy.
+    """
     if not isinstance(content, dict):
         raise AnnotationError(
             f"{path}: holds a {type(content).__name__}; expected a dictionary with the keys "
@@ -219,13 +222,15 @@ def _converted(array: Array, key: str) -> Array:
     # The rest of the arithmetic is done in float64; these three are large.
     large = key in {"smpl_shape", "smpl_pose", "vertices"}
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, and is refused
-        return np.array(array, np.float32 if large else np.float64, order="C")
+        converted: Array = np.asarray(array, np.float32 if large else np.float64, order="C")
+    return converted.view()  # it becomes read-only; the array that was given does not
 
 
 def _check_finite(array: Array, key: str, path: str) -> list[str]:
-    bad = np.argwhere(~np.isfinite(array))
-    if not len(bad):
+    is_finite = np.isfinite(array)
+    if is_finite.all():
         return []
+    bad = np.argwhere(~is_finite)
     where = tuple(int(i) for i in bad[0])
     if key in _MAY_BE_UNKNOWN:
         return [

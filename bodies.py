@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,12 +60,17 @@ class ClipBody:
         faces: (F, 3) int32, or None without vertices.
         joints: (N, 19, 3) float32, the cocoplus joints regressed from the vertices; None without
           vertices or without a regressor.
+        files: what was read beside the pickle: `model`, `joint_regressor`, `faces`.
+        model: the body model of this mesh; None without vertices, where none is given, or where
+          the one given is of another body.
     """
 
     vertices: Array | None
     source: VertexSource | None
     faces: Array | None
     joints: Array | None
+    files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    model: BodyModel | None = None
 
 
 def resolve_body(
@@ -82,14 +88,25 @@ def resolve_body(
     if vertices is None:
         return ClipBody(None, None, None, None)
     regressor = None if model is None else model.cocoplus_regressor
+    files = {} if options.smpl_model is None else {"model": options.smpl_model}
     if options.joint_regressor is not None:
         regressor = _regressor(options.joint_regressor)
+        files["joint_regressor"] = options.joint_regressor
+    faces, faces_path = _faces(vertices.shape[1], model, pickle_folder, options)
+    if faces_path is not None:
+        files["faces"] = faces_path
     return ClipBody(
         vertices=vertices,
         source=source,
-        faces=_faces(vertices.shape[1], model, pickle_folder, options),
+        faces=faces,
         joints=None if regressor is None else regress_joints(regressor, vertices),
+        files=files,
+        model=model if _is_of(model, vertices) else None,
     )
+
+
+def _is_of(model: BodyModel | None, vertices: Array) -> bool:
+    return model is not None and len(model.v_template) == vertices.shape[1]
 
 
 def _vertices(
@@ -111,25 +128,28 @@ def _vertices(
 
 def _faces(
     vertex_count: int, model: BodyModel | None, pickle_folder: Path, options: BodyOptions
-) -> Array:
+) -> tuple[Array, Path | None]:
+    """The triangles and the file that they are from, where that is not the model's."""
     if options.faces_path is not None:
-        return load_faces(options.faces_path, vertex_count)
+        return load_faces(options.faces_path, vertex_count), options.faces_path
     if model is not None:
         if len(model.v_template) != vertex_count:
             raise FacesError(
                 f"{options.smpl_model}: is a body of {len(model.v_template)} vertices, the mesh of "
                 f"the pickle has {vertex_count}: give the model that the pickle was made with"
             )
-        return model.faces
+        return model.faces, None
     for folder in (pickle_folder, Path()):
-        if (folder / FACES_FILE).is_file():
-            return load_faces(folder / FACES_FILE, vertex_count)
+        path = folder / FACES_FILE
+        if path.is_file():
+            return load_faces(path, vertex_count), path
     if vertex_count != SMPL_VERTEX_COUNT:
         raise FacesError(
             f"{FACES_FILE}: not found, and the mesh has {vertex_count} vertices, which is not "
             f"SMPL's {SMPL_VERTEX_COUNT}: give its faces with --smpl_face_path"
         )
-    return load_faces(fetch_faces(options.cache_dir, FACES_URL), vertex_count)
+    path = fetch_faces(options.cache_dir, FACES_URL)
+    return load_faces(path, vertex_count), path
 
 
 # A batch draws many clips with one model; reading it takes longer than drawing a clip.

@@ -29,6 +29,13 @@ SHAPE_COUNT = 10
 POSE_SIZE = 3 * JOINT_COUNT
 POSE_FEATURE_COUNT = 9 * (JOINT_COUNT - 1)
 COCOPLUS_COUNT = 19
+JOINT_NAMES = (
+    *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2"),
+    *("left_ankle", "right_ankle", "spine3", "left_foot", "right_foot", "neck", "left_collar"),
+    *("right_collar", "head", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
+    *("left_wrist", "right_wrist", "left_hand", "right_hand"),
+)
+"""SMPL's 24 joints, in order; left and right are the person's own."""
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]

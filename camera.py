@@ -13,6 +13,8 @@ clip leaves 3D joints and 2D keypoints on top of each other. Covered by tests/te
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +27,8 @@ Array = npt.NDArray[Any]
 CameraConvention = Literal["inside", "outside", "refitted"]
 KeypointUnits = Literal["height", "frame"]
 JointSet = Literal["cocoplus", "smpl"]
+View = float | Literal["top"]
+"""Degrees about the vertical axis, or from above."""
 
 NEAR_ORTHOGRAPHIC_DISTANCE = 100.0
 """Metres that the released code moves the body away, with a focal length as many times longer."""
@@ -115,6 +119,16 @@ class ResolvedCamera:
         )
         return pixels
 
+    def resized(self, factor: float) -> ResolvedCamera:
+        """The same for a picture that has `factor` times as many columns and rows."""
+        moved = np.array([0.0, 0.5, 0.5])  # from the pixel's centre to the picture's corner
+        return dataclasses.replace(
+            self,
+            cameras_px=(self.cameras_px + moved) * factor - moved,
+            keypoints_px=(self.keypoints_px + 0.5) * factor - 0.5,
+            residuals_px=self.residuals_px * factor,
+        )
+
     @property
     def residual_px_median(self) -> float | None:
         """Median over all joints of all frames; None where no joint can be compared."""
@@ -149,14 +163,20 @@ class _Reading:
     keypoints_px: Array
     errors_px: Array
 
-    @property
+    @functools.cached_property
     def residuals_px(self) -> Array:
         residuals: Array = np.linalg.norm(self.errors_px, axis=-1)
         return residuals
 
-    @property
+    @functools.cached_property
     def typical_px(self) -> float:
         return _median(self.residuals_px)
+
+
+def y_up(points: Array) -> Array:
+    """Camera axes, (..., 3), to what 3D programs expect: x right, y up, z towards the camera."""
+    turned: Array = points * np.array([1.0, -1.0, -1.0], points.dtype)
+    return turned
 
 
 def resolve_camera(
@@ -219,6 +239,30 @@ def resolve_camera(
         residuals_px=best.residuals_px,
         warnings=tuple(warnings),
     )
+
+
+def turn(azimuth: float, elevation: float = 0.0) -> Array:
+    """(3, 3) float64: what turns row vectors in camera axes, p · R.
+
+    Args:
+        azimuth: degrees about the vertical axis, as CONVENTIONS.md has it.
+        elevation: degrees by which the camera then rises, looking down; 90 is from above, with
+          what lay away from the camera at the picture's top.
+    """
+    c, s = math.cos(math.radians(azimuth)), math.sin(math.radians(azimuth))
+    up, down = math.cos(math.radians(elevation)), math.sin(math.radians(elevation))
+    about_vertical = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
+    turned: Array = about_vertical @ np.array([[1, 0, 0], [0, up, down], [0, -down, up]])
+    return turned
+
+
+def seen_from(vertices: Array, view: View) -> Array:
+    """(V, 3) vertices, turned about their centroid so that the camera sees them from there."""
+    matrix = turn(0.0, 90.0) if view == "top" else turn(view)
+    centre = np.full(len(vertices), 1 / len(vertices), vertices.dtype) @ vertices  # fast mean(0)
+    matrix = matrix.astype(vertices.dtype)
+    turned: Array = vertices @ matrix + (centre - centre @ matrix)
+    return turned
 
 
 def fit_cameras(points: Array, keypoints_px: Array) -> Array:
@@ -329,9 +373,9 @@ def _without_gaps(refit: _Reading, time: Array, other: _Reading) -> _Reading:
 
 def _frames_apart(residuals_px: Array, limit: float) -> list[str]:
     """Names the frames that disagree although the clip as a whole agrees."""
-    per_frame = [_median(row) for row in residuals_px]
-    apart = [row for row, left in enumerate(per_frame) if limit < left < np.inf]
-    if not apart or _median(residuals_px) > limit:
+    per_frame = _medians(residuals_px)
+    apart = np.flatnonzero((limit < per_frame) & (per_frame < np.inf))
+    if not len(apart) or _median(residuals_px) > limit:
         return []
     return [
         f"{len(apart)} of {len(per_frame)} labelled frames leave more than {limit:.1f} px between "
@@ -342,3 +386,14 @@ def _frames_apart(residuals_px: Array, limit: float) -> list[str]:
 def _median(values: Array) -> float:
     known = values[np.isfinite(values)]
     return float(np.median(known)) if known.size else float("inf")
+
+
+def _medians(rows: Array) -> Array:
+    """(N,) `_median` of each of (N, J): numpy's own takes far longer over many short rows."""
+    known = np.isfinite(rows)
+    counts = known.sum(1)
+    ordered = np.sort(np.where(known, rows, np.inf), axis=1)  # what is unknown comes last
+    every, last = np.arange(len(rows)), rows.shape[1] - 1
+    lower, upper = (counts - 1) // 2, np.minimum(counts // 2, last)
+    medians: Array = 0.5 * (ordered[every, lower] + ordered[every, upper])
+    return np.where(counts > 0, medians, np.inf)

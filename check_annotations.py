@@ -13,7 +13,6 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import itertools
 import json
 import multiprocessing
 import os
@@ -33,7 +32,7 @@ from body_model import BodyModel, load_body_model, load_joint_regressor
 from diagnosis import Diagnosis, diagnose
 from errors import BodyModelError, OutputError, PoseKineticsError
 from files import whole_file
-from inputs import ClipInputs, ClipSource, Refused
+from inputs import ClipInputs, ClipSource, Refused, without_leading_dashes
 from messages import one_line
 
 _OK, _WRONG, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
@@ -50,7 +49,7 @@ def main(arguments: list[str]) -> int:
     """
     values = _define_flags()
     try:
-        names = values(arguments)[1:]
+        names = values(without_leading_dashes(arguments))[1:]
         if values.help:
             usage = "python check_annotations.py FILE_FOLDER_OR_ARCHIVE... [flags]"
             print(__doc__.partition("\n\n")[0], usage, values.get_help(), sep="\n")
@@ -110,11 +109,11 @@ def _reference(model_path: str | None, regressor_path: str | None) -> _Reference
 
 
 def _run(names: list[str], reference: _Reference, json_path: str | None, jobs: int) -> int:
-    # One by one: the same clip from the small and the large archive is two things to check.
-    inputs = [ClipInputs([name]) for name in names]
+    # The same clip from the small and the large archive is two things to check.
+    inputs = ClipInputs(names, one_of_a_name=False)
     verdicts: collections.Counter[str] = collections.Counter()
     found: collections.Counter[str] = collections.Counter()
-    jobs = min(jobs, _expected(inputs) or jobs)
+    jobs = min(jobs, inputs.expected or jobs)
     with contextlib.ExitStack() as stack:
         # disable=None: no bar where nobody watches.
         bar = stack.enter_context(tqdm.tqdm(unit="clip", disable=None, leave=False))
@@ -122,9 +121,7 @@ def _run(names: list[str], reference: _Reference, json_path: str | None, jobs: i
         show_table = json_path != _STDOUT
         if show_table:
             bar.write(_HEADER, file=sys.stdout)
-        checked = stack.enter_context(
-            contextlib.closing(_checked(itertools.chain.from_iterable(inputs), reference, jobs))
-        )
+        checked = stack.enter_context(contextlib.closing(_checked(inputs, reference, jobs)))
         for row in checked:
             verdicts[row.verdict] += 1
             if row.diagnosis is not None:
@@ -132,16 +129,10 @@ def _run(names: list[str], reference: _Reference, json_path: str | None, jobs: i
             write_json(row)
             if show_table:
                 bar.write(_table_lines(row), file=sys.stdout)
-            bar.total = _expected(inputs)
+            bar.total = inputs.expected
             bar.update()
     print(_summary(verdicts, found), file=sys.stdout if show_table else sys.stderr)
     return _WRONG if verdicts["wrong"] or verdicts[_BROKEN] else _OK
-
-
-def _expected(inputs: list[ClipInputs]) -> int | None:
-    """The number of clips; None as long as an archive's cannot be guessed."""
-    counts = [given.expected for given in inputs]
-    return None if None in counts else sum(count for count in counts if count is not None)
 
 
 # Many clips

@@ -60,11 +60,18 @@ def box_around(bounds: Bounds, width: int, height: int) -> Box:
 
 
 def joined(parts: Sequence[Bounds]) -> Bounds:
-    """What holds them all; of no extent where there are none."""
+    """What holds all of those that have an extent; of no extent where none has."""
+    parts = [part for part in parts if part[0] < part[2] or part[1] < part[3]]
     if not parts:
         return 0.0, 0.0, 0.0, 0.0
     lefts, tops, rights, bottoms = zip(*parts, strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
+
+
+def matrix_number(matrix: int, height: int) -> int:
+    """A stream's mark, or the matrix that players take for a stream of `height` rows without."""
+    default = _BT709 if height >= _HIGH_DEFINITION else _BT601
+    return matrix if matrix in _RED_AND_BLUE else default
 
 
 def colour_matrix(matrix: int, colour_range: int, height: int) -> Array:
@@ -79,8 +86,7 @@ def colour_matrix(matrix: int, colour_range: int, height: int) -> Array:
         Shares of red, green and blue in luma; luma's offset, 255 over its span; 255 over half
         the span of chroma; and the two divisors of blue's and red's difference.
     """
-    default = _BT709 if height >= _HIGH_DEFINITION else _BT601
-    red, blue = _RED_AND_BLUE.get(matrix, _RED_AND_BLUE[default])
+    red, blue = _RED_AND_BLUE[matrix_number(matrix, height)]
     offset, luma, chroma = (0, 255, 255) if colour_range == _FULL_RANGE else (16, 219, 224)
     return np.array(
         [red, 1 - red - blue, blue, offset, 255 / luma, 255 / chroma, 2 - 2 * blue, 2 - 2 * red],
@@ -108,20 +114,41 @@ def _to_rgb(
     luma: Array, u_plane: Array, v_plane: Array, left: int, top: int, matrix: Array, rgb: Array
 ) -> None:
     red, green, blue, offset, luma_gain, chroma_gain, blue_step, red_step = matrix
+    u_to_blue, v_to_red = chroma_gain * blue_step, chroma_gain * red_step
+    u_to_green, v_to_green = -blue * u_to_blue / green, -red * v_to_red / green
     height, width = rgb.shape[:2]
-    from_u, from_v = chroma_gain * blue_step, chroma_gain * red_step
-    for y in range(0, height, 2):
-        for x in range(0, width, 2):
-            u = np.float32(u_plane[(y + top) // 2, (x + left) // 2]) - np.float32(128)
-            v = np.float32(v_plane[(y + top) // 2, (x + left) // 2]) - np.float32(128)
-            blue_more, red_more = u * from_u, v * from_v
-            green_more = -(red * red_more + blue * blue_more) / green
-            for j in (y, y + 1):
-                for k in (x, x + 1):
-                    grey = (np.float32(luma[j + top, k + left]) - offset) * luma_gain
-                    rgb[j, k, 0] = _byte(grey + red_more)
-                    rgb[j, k, 1] = _byte(grey + green_more)
-                    rgb[j, k, 2] = _byte(grey + blue_more)
+    # A row per channel and short loops: the compiler then works on many pixels at once.
+    grey, more = np.empty(width, np.float32), np.empty((3, width), np.float32)
+    channels = np.empty((3, width), np.uint8)
+    for y in range(height):
+        if y % 2 == 0:
+            u_row, v_row = (
+                u_plane[(top + y) >> 1, left >> 1 :],
+                v_plane[(top + y) >> 1, left >> 1 :],
+            )
+            for i in range(width >> 1):
+                u = np.float32(u_row[i]) - np.float32(128)
+                v = np.float32(v_row[i]) - np.float32(128)
+                more[0, 2 * i] = more[0, 2 * i + 1] = v * v_to_red
+                more[1, 2 * i] = more[1, 2 * i + 1] = u * u_to_green + v * v_to_green
+                more[2, 2 * i] = more[2, 2 * i + 1] = u * u_to_blue
+        luma_row, rgb_row = luma[top + y, left:], rgb[y]
+        for x in range(width):
+            grey[x] = (np.float32(luma_row[x]) - offset) * luma_gain
+        for k in range(3):
+            _add_to_bytes(grey, more[k], channels[k])
+        for x in range(width):
+            rgb_row[x, 0], rgb_row[x, 1] = channels[0, x], channels[1, x]
+            rgb_row[x, 2] = channels[2, x]
+
+
+@kernel
+def _add_to_bytes(first: Array, second: Array, total: Array) -> None:
+    half, most = np.float32(0.5), np.float32(255)
+    for x in range(len(total)):
+        value = first[x] + second[x] + half
+        value = value if value > half else half
+        total[x] = np.uint8(np.int32(value if value < most else most))
 
 
 @kernel
@@ -173,3 +200,12 @@ def _byte(value: np.float32) -> np.uint8:
     if value <= 0:
         return np.uint8(0)
     return np.uint8(value + np.float32(0.5)) if value < 255 else np.uint8(255)
+
+
+def linear_rgb(colour: tuple[float, float, float]) -> tuple[float, float, float]:
+    """RGB in 0…1 as pictures hold it (sRGB) to amounts of light, as 3D programs want them."""
+    red, green, blue = (
+        channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+        for channel in colour
+    )
+    return red, green, blue

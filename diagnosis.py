@@ -25,6 +25,7 @@ from camera import SHARED_WITH_SMPL, JointSet, resolve_camera
 from clip_names import parse_clip_name
 from errors import ClipNameError
 from keypoints import JOINT_NAMES
+from measures import are_neighbours, jitter_mm, mean_length, usual_step
 
 Array = npt.NDArray[Any]
 Severity = Literal["odd", "wrong"]
@@ -132,7 +133,7 @@ class Diagnosis:
         vertices_mm_median, vertices_mm_max: `vertices` to those of the body model.
         bone_mm: deviation (by the median) of the least constant of eight limbs' lengths.
         bone_worst: that limb.
-        jitter_mm: median over consecutive frames of the mean joint acceleration, mm / frame².
+        jitter_mm: see `measures.jitter_mm`.
         jump_rows: frames with outlying jumps.
         shape_deviation: largest distance of a shape coefficient from its median.
         warnings: what reading the file put right.
@@ -182,7 +183,7 @@ def diagnose(
         regressor: (19, V), from `load_joint_regressor`; the body's own where it is not given.
     """
     findings: list[Finding] = []
-    step = _step(annotations.time)
+    step = usual_step(annotations.time)
     share = _check_time(annotations, step, findings)
     points = _in_metres(annotations.joints_3d, findings)
     camera = _check_camera(annotations, points, findings)
@@ -190,8 +191,8 @@ def diagnose(
         regressor = body.cocoplus_regressor
     mesh = _check_mesh(annotations, camera, body, regressor, findings)
     bone_mm, bone_worst = _check_bones(camera, findings)
-    together = _together(annotations.time, step)
-    jitter = _check_jitter(camera.points, together, step, findings)
+    together = are_neighbours(annotations.time)
+    jitter = _check_jitter(annotations.time, camera.points, findings)
     jumps = _check_jumps(annotations, camera.points, together, step, findings)
     return Diagnosis(
         clip=annotations.name,
@@ -220,19 +221,6 @@ def diagnose(
 
 
 # Time
-
-
-def _step(time: Array) -> float | None:
-    steps = np.diff(time)
-    steps = steps[steps > 0]
-    return float(np.median(steps)) if len(steps) else None
-
-
-def _together(time: Array, step: float | None) -> Array:
-    """(N - 1,) bool: whether no frame is missing between a row and the next."""
-    steps = np.diff(time)
-    near: Array = (steps > 0) & (steps < 1.5 * step) if step else np.zeros(len(steps), bool)
-    return near
 
 
 def _check_time(clip: ClipAnnotations, step: float | None, findings: list[Finding]) -> float | None:
@@ -764,30 +752,13 @@ def _check_shape(shape: Array, findings: list[Finding]) -> float:
 # Motion
 
 
-def _check_jitter(
-    points: Array, together: Array, step: float | None, findings: list[Finding]
-) -> float | None:
-    inner = together[1:] & together[:-1]
-    if step is None or not inner.any():
-        return None
-    acceleration = points[2:] - 2 * points[1:-1] + points[:-2]
-    jitter = 1000 * _median(_mean_length(acceleration[inner]))
-    if not np.isfinite(jitter):
-        return None
-    limit = JITTER_MM * (25 * step) ** 2
-    if jitter > limit:
+def _check_jitter(time: Array, points: Array, findings: list[Finding]) -> float | None:
+    jitter = jitter_mm(time, points)
+    limit = JITTER_MM * (25 * (usual_step(time) or 0.0)) ** 2
+    if jitter is not None and jitter > limit:
         message = f"joints shake by {jitter:.0f} mm/frame²; expected less than {limit:.0f}"
         findings.append(Finding("jitter", "odd", message))
     return jitter
-
-
-def _mean_length(vectors: Array) -> Array:
-    """(T, J, 3) to (T,), over the known ones of each frame."""
-    lengths = np.linalg.norm(vectors, axis=-1)
-    known = np.isfinite(lengths)
-    with np.errstate(invalid="ignore"):
-        mean: Array = np.where(known, lengths, 0.0).sum(1) / known.sum(1)
-    return mean
 
 
 class _Steps(NamedTuple):
@@ -810,7 +781,7 @@ def _check_jumps(
         return ()
     slow = max(1.0, 25 * step)
     one, two = _angles(clip.pose, 1), _angles(clip.pose, 2)
-    joint_steps = [_mean_length(points[lag:] - points[:-lag]) for lag in (1, 2)]
+    joint_steps = [mean_length(points[lag:] - points[:-lag]) for lag in (1, 2)]
     signals = [
         _Steps("joints", FLIP_M * slow**2, joint_steps[0], joint_steps[1]),
         _Steps("global orientation", FLIP_ORIENTATION_RAD * slow**2, one[:, 0], two[:, 0]),

@@ -50,6 +50,18 @@ class VideoTruncatedError(VideoReadError):
     """A video that ends before its own header says that it does."""
 
 
+class ClipCrashError(PoseKineticsError, RuntimeError):
+    """The process that drew the clip ended without a word: killed, crashed, out of memory."""
+
+
+class ClipTimeoutError(PoseKineticsError, TimeoutError):
+    """The clip took longer than it may; its process was ended."""
+
+
+class SchedulerError(PoseKineticsError, ConnectionError):
+    """The cluster's scheduler cannot be reached, or its workers cannot run the tool."""
+
+
 class OptionError(PoseKineticsError, ValueError):
     """An option with a value that it cannot have."""
 

@@ -61,6 +61,19 @@ def make_folder(path: Path) -> None:
         raise output_error(path, error) from error
 
 
+def is_partial(path: Path) -> bool:
+    """Whether this is one of the temporary files or folders of this module."""
+    return path.name.startswith(".") and path.name.endswith(_SUFFIX)
+
+
+def remove_left_behind(folder: Path) -> None:
+    """Removes what killed processes of this host left in `folder`, whatever it was to become."""
+    for entry in folder.glob(f".*{_SUFFIX}"):
+        pid = entry.name.removesuffix(_SUFFIX).rpartition(f".{_host()}-")[2]
+        if pid.isdecimal() and not _is_running(int(pid)):
+            _remove(entry)
+
+
 def output_error(path: Path, error: OSError) -> OutputError:
     """What to tell the user about an `OSError` met while writing `path`."""
     reason = error.strerror or str(error) or type(error).__name__

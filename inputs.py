@@ -10,9 +10,11 @@ Covered by tests/test_inputs.py.
 from __future__ import annotations
 
 import contextlib
+import functools
 import glob
 import hashlib
 import os
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -26,6 +28,8 @@ PICKLE_SUFFIX = ".pkl"
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _MACOS_JUNK = "._"
 _LARGEST_MEMBER = 2**29  # bytes; the dataset's largest pickles hold a tenth of that
+_BLOCK_BYTES = 2**20
+_DASHED_PICKLE = re.compile(r"-[A-Za-z0-9_-]{10}_\d+_\d+\.pkl")
 _GLOB = frozenset("*?[")
 
 
@@ -83,20 +87,62 @@ class Refused:
 
 
 def file_stamp(path: Path) -> dict[str, Any] | None:
-    """What tells whether a file is still the same: absolute path, size, time; None: it is gone."""
+    """What tells whether a file is still the same: its absolute path, size, time and digest.
+
+    None where it cannot be read.
+    """
     try:
-        status = path.stat()
+        status = _status(path)
+        return {**status, "sha256": _digest(**status)}
     except OSError:
         return None
+
+
+def pickle_stamp(source: ClipSource, data: bytes | None) -> dict[str, Any]:
+    """The same for a pickle that holds `data`; without a digest where that is not known."""
+    stamp = {"path": source.name, "size": None if data is None else len(data), "mtime_ns": None}
+    if source.data is None:
+        with contextlib.suppress(OSError):
+            stamp.update(_status(source.path), path=source.name)
+    return {**stamp, "sha256": None if data is None else hashlib.sha256(data).hexdigest()}
+
+
+def is_same_file(stamp: object) -> bool:
+    """Whether the file of a stamp is as it was: in size, and in time or else in content."""
+    path = stamp.get("path") if isinstance(stamp, dict) else None
+    if not isinstance(stamp, dict) or not isinstance(path, str):
+        return False
+    with contextlib.suppress(OSError):
+        now = _status(Path(path))
+        return now["size"] == stamp.get("size") and (
+            now["mtime_ns"] == stamp.get("mtime_ns")
+            or (file_stamp(Path(path)) or {}).get("sha256") == stamp.get("sha256")
+        )
+    return False
+
+
+def _status(path: Path) -> dict[str, Any]:
+    status = path.stat()
     return {"path": str(path.absolute()), "size": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
-def pickle_stamp(source: ClipSource, data: bytes) -> dict[str, Any]:
-    """The same for a pickle, with the digest of its bytes."""
-    stamp = {"path": source.name, "size": len(data), "mtime_ns": None}
-    if source.data is None:
-        stamp["mtime_ns"] = (file_stamp(source.path) or stamp)["mtime_ns"]
-    return {**stamp, "sha256": hashlib.sha256(data).hexdigest()}
+@functools.lru_cache(maxsize=16)  # clips share a model, and clips of one video the video
+def _digest(path: str, size: int, mtime_ns: int) -> str:
+    """The file's SHA-256; size and time only say when to take it anew."""
+    del size, mtime_ns
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def without_leading_dashes(arguments: Sequence[str]) -> list[str]:
+    """A command line on which no pickle looks like a flag.
+
+    Every fiftieth video id begins with a dash, and so does what a shell makes of `*.pkl`.
+    """
+    return [f"./{text}" if _DASHED_PICKLE.fullmatch(text) else text for text in arguments]
 
 
 def is_batch(names: Sequence[str]) -> bool:
@@ -124,13 +170,20 @@ class ClipInputs:
     """The clips of several inputs, in order, each time that they are iterated over.
 
     What must not be touched or holds no clip comes as `Refused`: an archive's members with
-    absolute paths, `..` or links, an archive that ends early, a folder without pickles, and a
-    second, different pickle of a clip's name. The same file given twice counts once.
+    absolute paths, `..` or links, an archive that ends early, a folder without pickles. The same
+    file given twice counts once.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        """Takes paths and globs, and counts what they stand for; nothing is read yet."""
+    def __init__(self, names: Sequence[str], *, one_of_a_name: bool = True) -> None:
+        """Takes paths and globs, and counts what they stand for; nothing is read yet.
+
+        Args:
+            names: files, folders, globs and archives.
+            one_of_a_name: whether a second, different pickle of a clip's name is refused, as it
+              must be where results are named after clips.
+        """
         self._names = names
+        self._one_of_a_name = one_of_a_name
         self._files = 0
         self._met_in_archives = 0
         self._share_read: dict[Path, float] = {}  # of each archive
@@ -159,7 +212,7 @@ class ClipInputs:
             for item in self._of(name):
                 if isinstance(item, ClipSource):
                     place = str(item.path.absolute()) + "/" + (item.member or "")
-                    first = seen.setdefault(item.clip, place)
+                    first = seen.setdefault(item.clip if self._one_of_a_name else place, place)
                     if first != place:
                         yield _refused(
                             item.name, f"has the name of {first.rstrip('/')}, which is drawn"

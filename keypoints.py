@@ -7,13 +7,14 @@ Covered by tests/test_keypoints.py.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from colour import Bounds
+from kernels import kernel
 
 Array = npt.NDArray[Any]
 
@@ -47,9 +48,7 @@ LEFT_COLOUR = (255, 99, 71)
 RIGHT_COLOUR = (50, 205, 90)
 CENTRE_COLOUR = (255, 214, 64)
 
-_FRACTION_BITS = 4  # OpenCV draws at sixteenths of a pixel
-_SUBPIXELS = 16
-
+_RIM_COLOUR = (20, 20, 20)
 
 Palette = Literal["by side", "pale"]
 BY_SIDE: Palette = "by side"
@@ -99,29 +98,16 @@ def draw_keypoints(
         stroke: see `stroke_unit`; that of `picture` where it is not given.
         palette: left, right and centre told apart, or all pale.
     """
-    height, width = picture.shape[:2]
-    shown = _inside(keypoints_px, width, height)
-    points = np.zeros((len(JOINT_NAMES), 2), np.int64)
-    points[shown] = np.rint(keypoints_px[shown] * _SUBPIXELS)
-    unit = stroke or stroke_unit(width, height)
-    limb_width = max(1, round(2 * unit))
-    for child, parent in LIMBS:
-        if shown[child] and shown[parent]:
-            ends = (points[child].tolist(), points[parent].tolist())
-            cv2.line(
-                picture, *ends, _colour(child, palette), limb_width, cv2.LINE_AA, _FRACTION_BITS
-            )
-    rim, dot = _fixed(_rim(unit)), _fixed(max(1.3, 2.6 * unit))
-    for joint in np.flatnonzero(shown).tolist():
-        centre = points[joint].tolist()
-        cv2.circle(picture, centre, rim, (20, 20, 20), cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
-        cv2.circle(
-            picture, centre, dot, _colour(joint, palette), cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS
-        )
-
-
-def _colour(joint: int, palette: Palette) -> tuple[int, int, int]:
-    return _PALE_COLOUR if palette == PALE else side_colour(joint)
+    unit = stroke or stroke_unit(*picture.shape[1::-1])
+    _draw(
+        picture,
+        np.asarray(keypoints_px, np.float64),
+        _PARENTS,
+        _COLOURS[palette],
+        max(0.6, unit),
+        max(1.4, 2.7 * unit),
+        _rim(unit),
+    )
 
 
 def _rim(stroke: float) -> float:
@@ -129,12 +115,61 @@ def _rim(stroke: float) -> float:
     return max(2.0, 3.6 * stroke)
 
 
-def _inside(keypoints_px: Array, width: int, height: int) -> Array:
-    x, y = keypoints_px[:, 0], keypoints_px[:, 1]
-    with np.errstate(invalid="ignore"):  # comparisons with NaN are False, which is what we want
-        inside: Array = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-    return inside
+_PARENTS = np.array(PARENTS)
+_COLOURS: dict[Palette, Array] = {
+    BY_SIDE: np.array([side_colour(joint) for joint in range(len(JOINT_NAMES))], np.float32),
+    PALE: np.full((len(JOINT_NAMES), 3), _PALE_COLOUR, np.float32),
+}
 
 
-def _fixed(length: float) -> int:
-    return round(length * _SUBPIXELS)
+@kernel
+def _draw(
+    picture: Array,
+    keypoints: Array,
+    parents: Array,
+    colours: Array,
+    limb: float,
+    dot: float,
+    rim: float,
+) -> None:
+    """Limbs first, then each joint's outline and dot; half widths in pixels."""
+    height, width = picture.shape[:2]
+    shown = np.empty(len(keypoints), np.bool_)
+    for joint in range(len(keypoints)):
+        x, y = keypoints[joint]
+        shown[joint] = -0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5
+    for joint in range(len(keypoints)):
+        if parents[joint] >= 0 and shown[joint] and shown[parents[joint]]:
+            _stroke(picture, keypoints[joint], keypoints[parents[joint]], limb, colours[joint])
+    outline = np.array(_RIM_COLOUR, np.float32)
+    for joint in range(len(keypoints)):
+        if shown[joint]:
+            _stroke(picture, keypoints[joint], keypoints[joint], rim, outline)
+            _stroke(picture, keypoints[joint], keypoints[joint], dot, colours[joint])
+
+
+@kernel
+def _stroke(picture: Array, start: Array, end: Array, radius: float, colour: Array) -> None:
+    """A line with round ends, or a disc: a pixel is covered as far as its centre is within."""
+    height, width = picture.shape[:2]
+    ax, ay = start
+    dx, dy = end[0] - ax, end[1] - ay
+    length = math.sqrt(dx * dx + dy * dy)
+    reach = radius + 0.5
+    first = max(math.ceil(min(ay, end[1]) - reach), 0)
+    last = min(math.floor(max(ay, end[1]) + reach), height - 1)
+    for y in range(first, last + 1):
+        left, right = min(ax, end[0]) - reach, max(ax, end[0]) + reach
+        if abs(dy) > 1e-6:
+            middle, half = ax + (y - ay) * dx / dy, reach * length / abs(dy)
+            left, right = max(left, middle - half), min(right, middle + half)
+        for x in range(max(math.ceil(left), 0), min(math.floor(right), width - 1) + 1):
+            along = (x - ax) * dx + (y - ay) * dy
+            share = min(max(along / (length * length), 0.0), 1.0) if length > 0 else 0.0
+            off_x, off_y = x - ax - share * dx, y - ay - share * dy
+            cover = np.float32(min(reach - math.sqrt(off_x * off_x + off_y * off_y), 1.0))
+            if cover > 0:
+                for k in range(3):
+                    under = np.float32(picture[y, x, k])
+                    mixed = under + cover * (colour[k] - under) + np.float32(0.5)
+                    picture[y, x, k] = np.uint8(mixed)

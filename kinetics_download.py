@@ -107,7 +107,8 @@ def define_download_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "retry_failed",
         False,
-        "Ask again for clips that are remembered as not to be had.",
+        "Try again what failed before: downloads that are remembered as not to be had, and clips "
+        "of a batch.",
         flag_values=values,
     )
 

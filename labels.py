@@ -17,6 +17,22 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+_LONGEST_STEP_SEC = 0.2  # labels that are usually farther apart do not show a motion
+
+
+def consecutive(times: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """(N − 1,) whether no label is missing between a row and the next.
+
+    None is where the two are less than 1.5 times as far apart as is usual in the clip.
+
+    Args:
+        times: (N,) ascending, seconds.
+    """
+    steps = np.diff(times)
+    usual = min(float(np.median(steps[steps > 0])), _LONGEST_STEP_SEC) if steps.any() else 0.0
+    together: npt.NDArray[np.bool_] = (steps > 0) & (steps < 1.5 * usual)
+    return together
+
 
 class Timed(Protocol):
     """Anything with a time in seconds since the start of the clip."""

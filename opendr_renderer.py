@@ -22,6 +22,7 @@ from renderer import (
     NEAREST_DEPTH,
     Colour,
     check_vertex_count,
+    checked_colours,
     checked_faces,
     point_lights,
 )
@@ -57,11 +58,13 @@ class OpenDRRenderer:
         picture: Array,
         vertices: Array,
         camera: WeakPerspectiveCamera,
-        colour: Colour = LIGHT_BLUE,
+        colour: Colour | Array = LIGHT_BLUE,
         alpha: float = 1.0,
+        is_lit: bool = True,
     ) -> None:
         """See `renderer.MeshRenderer.draw`."""
         check_vertex_count(self._vertex_count, vertices)
+        albedo = np.broadcast_to(checked_colours(colour, len(vertices)), vertices.shape)
         body = vertices.astype(np.float64) + np.array([0.0, 0.0, NEAR_ORTHOGRAPHIC_DISTANCE])
         with np.errstate(all="ignore"):
             pixels = camera.project(vertices.astype(np.float64))
@@ -76,7 +79,8 @@ class OpenDRRenderer:
         under = picture.astype(np.float64)
         # OpenDR drops axes of length 1.
         padded = np.pad(under, [(0, int(length == 1)) for length in under.shape], "edge")
-        drawn = self._render(padded, body, faces, camera, colour)[: size[1], : size[0]]
+        colours = self._shade(body, faces, albedo) if is_lit else np.clip(albedo, 0.0, 1.0)
+        drawn = self._render(padded, body, faces, camera, colours)[: size[1], : size[0]]
         picture[:] = np.rint(under + alpha * (drawn - under))
 
     def _render(
@@ -85,7 +89,7 @@ class OpenDRRenderer:
         body: Array,
         faces: Array,
         camera: WeakPerspectiveCamera,
-        colour: Colour,
+        colours: Array,
     ) -> Array:
         """The mesh over the picture, (H, W, 3) float64 in 0…255."""
         height, width = picture.shape[:2]
@@ -109,20 +113,19 @@ class OpenDRRenderer:
                 "height": height,
             },
             background_image=picture / 255.0,
-            vc=self._shade(body, faces, colour),
+            vc=colours.astype(np.float64),
         )
         return 255.0 * np.asarray(renderer.r)
 
-    def _shade(self, body: Array, faces: Array, colour: Colour) -> Array:
+    def _shade(self, body: Array, faces: Array, albedo: Array) -> Array:
         """(V, 3) colours in 0…1: the sum over the lights, clipped."""
-        albedo = np.tile(np.array(colour, np.float64), (len(body), 1))
         lights = [
             self._opendr.LambertianPointLight(
                 f=faces,
                 v=body,
                 num_verts=len(body),
                 light_pos=light[:3],
-                vc=albedo,
+                vc=albedo.astype(np.float64),
                 light_color=np.full(3, light[3]),
             )
             for light in point_lights()

@@ -43,8 +43,9 @@ class MeshRenderer(Protocol):
         picture: Array,
         vertices: Array,
         camera: WeakPerspectiveCamera,
-        colour: Colour = LIGHT_BLUE,
+        colour: Colour | Array = LIGHT_BLUE,
         alpha: float = 1.0,
+        is_lit: bool = True,
     ) -> None:
         """Draws one mesh into `picture`, in place.
 
@@ -55,8 +56,12 @@ class MeshRenderer(Protocol):
             picture: (H, W, 3) uint8 RGB, C-contiguous.
             vertices: (V, 3) metres, camera axes: x right, y down, z away.
             camera: body space to pixels.
-            colour: albedo, RGB in 0…1.
+            colour: albedo, RGB in 0…1, of all vertices or (V, 3) of each.
             alpha: opacity of the mesh in 0…1.
+            is_lit: whether the lights shine on it; without them the albedo is what is seen.
+
+        Raises:
+            FacesError: the mesh has fewer vertices than the faces need.
         """
 
 
@@ -98,6 +103,7 @@ class FastRenderer:
         no_edges = np.empty((0, 4), np.int32)
         self._edges = _edges(faces, self._is_closed) if antialias else no_edges
         self._lights = point_lights().astype(np.float32)
+        self._no_lights = self._lights[:0]
         self._depth = np.empty((0, 0), np.float32)
         self._opaque = np.empty((0, 0, 3), np.uint8)
 
@@ -106,8 +112,9 @@ class FastRenderer:
         picture: Array,
         vertices: Array,
         camera: WeakPerspectiveCamera,
-        colour: Colour = LIGHT_BLUE,
+        colour: Colour | Array = LIGHT_BLUE,
         alpha: float = 1.0,
+        is_lit: bool = True,
     ) -> None:
         """See `MeshRenderer.draw`."""
         check_vertex_count(self._vertex_count, vertices)
@@ -122,12 +129,34 @@ class FastRenderer:
             self._is_closed,
             self._edges,
             (float(camera.scale), float(camera.offset_x), float(camera.offset_y)),
-            self._lights,
-            np.array(colour, np.float32),
+            self._lights if is_lit else self._no_lights,
+            np.ascontiguousarray(checked_colours(colour, len(vertices)), np.float32),
             float(alpha),
             self._depth[:height, :width],
             self._opaque[:height, :width],
         )
+
+    def _prepared(
+        self,
+        vertices: Array,
+        camera: WeakPerspectiveCamera,
+        colour: Colour | Array,
+        is_lit: bool,
+    ) -> tuple[Array, Array, float]:
+        """(V, 3) columns, rows and depths, (V, 3) colours in 0…255, and which triangles to draw.
+
+        The last is the sign of their area in the picture, 0 for all.
+        """
+        check_vertex_count(self._vertex_count, vertices)
+        vertices = np.ascontiguousarray(vertices, np.float32)
+        view = (float(camera.scale), float(camera.offset_x), float(camera.offset_y))
+        points, is_whole, _ = _project(vertices, view)
+        normals, volume = _vertex_normals(vertices, points, is_whole, self._faces)
+        albedo = np.ascontiguousarray(checked_colours(colour, len(vertices)), np.float32)
+        lights = self._lights if is_lit else self._no_lights
+        colours = _shade(vertices, normals, lights, albedo)
+        facing = (-1.0 if volume > 0 else 1.0) if self._is_closed and is_whole else 0.0
+        return points, colours, facing
 
 
 def mesh_bounds(vertices: Array, camera: WeakPerspectiveCamera) -> Bounds:
@@ -171,6 +200,33 @@ def check_vertex_count(needed: int, vertices: Array) -> None:
         )
 
 
+def checked_colours(colour: Colour | Array, vertex_count: int) -> Array:
+    """Colours as (1, 3) or (V, 3), after checking that there is one, or one per vertex."""
+    colours = np.atleast_2d(np.asarray(colour))
+    if colours.shape not in {(1, 3), (vertex_count, 3)}:
+        raise ValueError(
+            f"colours have shape {np.shape(colour)}; expected (3,) or ({vertex_count}, 3)"
+        )
+    return colours
+
+
+def vertex_normals(vertices: Array, faces: Array) -> Array:
+    """(V, 3) float32 area-weighted normals of length 1, out of the mesh; 0 where there is none.
+
+    Args:
+        vertices: (V, 3).
+        faces: (F, 3) int32 or uint32, as `checked_faces` returns them. Whichever way round their
+          corners run: what is outside is settled by the sign of the volume.
+    """
+    vertices = np.ascontiguousarray(vertices, np.float32)
+    normals, volume = _vertex_normals(vertices, vertices, True, faces)
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    outward: Array = (
+        normals / np.where(lengths > 0, lengths, 1) * np.float32(-1 if volume < 0 else 1)
+    )
+    return outward
+
+
 def _is_closed(faces: Array) -> bool:
     """Whether every edge joins two triangles that agree on which side is outside.
 
@@ -178,12 +234,9 @@ def _is_closed(faces: Array) -> bool:
     """
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
     count = int(faces.max()) + 1
-    forward = edges[:, 0] * count + edges[:, 1]
-    backward = edges[:, 1] * count + edges[:, 0]
-    return bool(
-        len(np.unique(forward)) == len(forward)
-        and np.array_equal(np.sort(forward), np.sort(backward))
-    )
+    forward = np.sort(edges[:, 0] * count + edges[:, 1])
+    backward = np.sort(edges[:, 1] * count + edges[:, 0])
+    return bool((np.diff(forward) > 0).all() and np.array_equal(forward, backward))
 
 
 def _edges(faces: Array, is_closed: bool) -> Array:
@@ -446,7 +499,10 @@ def _vertex_normals(
 
 @kernel
 def _shade(vertices: Array, normals: Array, lights: Array, albedo: Array) -> Array:
-    """(V, 3) colours in 0…255: Σ over the lights of albedo · light · max(0, n · l), clipped."""
+    """(V, 3) colours in 0…255: Σ over the lights of albedo · light · max(0, n · l), clipped.
+
+    Without lights each is its albedo. One albedo serves all vertices, or each has its own.
+    """
     count = len(vertices)
     # One row per axis: the compiler then works on several vertices at once.
     places, directions = np.empty((3, count), np.float32), np.empty((3, count), np.float32)
@@ -469,15 +525,22 @@ def _shade(vertices: Array, normals: Array, lights: Array, albedo: Array) -> Arr
         x, y, z = directions[0, i], directions[1, i], directions[2, i]
         length = np.sqrt(x * x + y * y + z * z)
         brightness[i] = brightness[i] / length if length > none else none
+    if len(lights) == 0:
+        brightness[:] = 1
     colours = np.empty((count, 3), np.float32)
+    if len(albedo) == 1:
+        for i in range(count):
+            for k in range(3):
+                colours[i, k] = white * min(albedo[0, k] * brightness[i], np.float32(1))
+        return colours
     for i in range(count):
         for k in range(3):
-            colours[i, k] = white * min(albedo[k] * brightness[i], np.float32(1))
+            colours[i, k] = white * min(albedo[i, k] * brightness[i], np.float32(1))
     return colours
 
 
 @kernel
-def _rasterise(  # noqa: PLR0915 the innermost loop of the tool stays in one piece
+def _rasterise(
     points: Array, colours: Array, faces: Array, facing: float, depth: Array, picture: Array
 ) -> None:
     """Draws into `depth` and `picture` where triangles are nearest.
@@ -486,27 +549,89 @@ def _rasterise(  # noqa: PLR0915 the innermost loop of the tool stays in one pie
     in a row is always computed from its upper end, so the two triangles at an edge agree on it
     to the last bit and leave no gap. `facing` is the sign of the triangles to draw, 0 for all.
 
-    Most triangles hold a pixel or two, so what costs most is what the processor cannot foresee:
-    what can be chosen without a branch is.
+    Most triangles hold a pixel or none, so what costs most is what the processor cannot foresee:
+    what can be chosen without a branch is, and triangles of like size are drawn together.
     """
-    height, width = depth.shape
+    single, wide = _sorted_by_size(points, faces, facing, depth.shape)
+    _fill_single(points, colours, faces, single, depth, picture)
+    _fill_wide(points, colours, faces, wide, depth, picture)
+
+
+@kernel
+def _sorted_by_size(
+    points: Array, faces: Array, facing: float, shape: tuple[int, int]
+) -> tuple[Array, Array]:
+    """Which triangles can hold the centre of one pixel, and which of several."""
+    last_row, last_column = shape[0] - 1.0, shape[1] - 1.0
+    single, wide = np.empty(len(faces), np.uint32), np.empty(len(faces), np.uint32)
+    singles = wides = 0
     for f in range(len(faces)):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
         ax, ay = points[a, 0], points[a, 1]
         bx, by = points[b, 0], points[b, 1]
         cx, cy = points[c, 0], points[c, 1]
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-        if not (area * facing > 0 or (facing == 0 and abs(area) > 0)):
-            continue
-        first_row = max(math.ceil(min(ay, by, cy)), 0)
-        last_row = min(math.floor(max(ay, by, cy)), height - 1)
-        first_column = max(math.ceil(min(ax, bx, cx)), 0)
-        last_column = min(math.floor(max(ax, bx, cx)), width - 1)
-        if first_row > last_row or first_column > last_column:
-            continue
+        top, bottom = np.ceil(_least(ay, by, cy)), np.floor(_greatest(ay, by, cy))
+        left, right = np.ceil(_least(ax, bx, cx)), np.floor(_greatest(ax, bx, cx))
+        top, left = top if top > 0 else 0.0, left if left > 0 else 0.0
+        bottom = bottom if bottom < last_row else last_row
+        right = right if right < last_column else last_column
+        is_drawn = (area * facing > 0) | ((facing == 0) & (abs(area) > 0))
+        is_drawn &= (top <= bottom) & (left <= right)
+        is_single = (top == bottom) & (left == right)
+        # Always written, and kept only if it counts: a branch here would go either way.
+        single[singles] = f
+        wide[wides] = f
+        singles += is_drawn & is_single
+        wides += is_drawn & (not is_single)
+    return single[:singles], wide[:wides]
 
+
+@kernel
+def _fill_single(
+    points: Array, colours: Array, faces: Array, chosen: Array, depth: Array, picture: Array
+) -> None:
+    """Triangles whose bounds hold one pixel's centre; they themselves may still miss it."""
+    for f in chosen:
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        ax, ay = points[a, 0], points[a, 1]
+        bx, by = points[b, 0], points[b, 1]
+        cx, cy = points[c, 0], points[c, 1]
+        x0, y0, x1, y1, x2, y2 = _from_top_to_bottom(ax, ay, bx, by, cx, cy)
+        x, y = max(np.ceil(_least(ax, bx, cx)), 0.0), max(np.ceil(y0), 0.0)
+        is_lower = (y > y1) | (y1 == y0)
+        upper_x, upper_y = (x1, y1) if is_lower else (x0, y0)
+        lower_x, lower_y = (x2, y2) if is_lower else (x1, y1)
+        long_x = x0 + (y - y0) * _slope(x0, y0, x2, y2)
+        short_x = upper_x + (y - upper_y) * _slope(upper_x, upper_y, lower_x, lower_y)
+        if not ((min(long_x, short_x) <= x) & (x <= max(long_x, short_x))):
+            continue
+        share = 1.0 / ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay))
+        wb = (x - ax) * ((cy - ay) * share) + (y - ay) * ((ax - cx) * share)
+        wc = (x - ax) * ((ay - by) * share) + (y - ay) * ((bx - ax) * share)
+        az = points[a, 2]
+        z = az + wb * (points[b, 2] - az) + wc * (points[c, 2] - az)
+        row, column = int(y), int(x)
+        if z < depth[row, column]:
+            depth[row, column] = z
+            for k in range(3):
+                at_a = colours[a, k]
+                mixed = at_a + wb * (colours[b, k] - at_a) + wc * (colours[c, k] - at_a)
+                picture[row, column, k] = _byte(np.float32(mixed))
+
+
+@kernel
+def _fill_wide(
+    points: Array, colours: Array, faces: Array, chosen: Array, depth: Array, picture: Array
+) -> None:
+    height, width = depth.shape
+    for f in chosen:
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        ax, ay = points[a, 0], points[a, 1]
+        bx, by = points[b, 0], points[b, 1]
+        cx, cy = points[c, 0], points[c, 1]
         az, bz, cz = points[a, 2], points[b, 2], points[c, 2]
-        share = 1.0 / area
+        share = 1.0 / ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay))
         b_across, b_down = (cy - ay) * share, (ax - cx) * share
         c_across, c_down = (ay - by) * share, (bx - ax) * share
         z_across = (bz - az) * b_across + (cz - az) * c_across
@@ -515,19 +640,10 @@ def _rasterise(  # noqa: PLR0915 the innermost loop of the tool stays in one pie
         b_red, b_green, b_blue = colours[b, 0] - red, colours[b, 1] - green, colours[b, 2] - blue
         c_red, c_green, c_blue = colours[c, 0] - red, colours[c, 1] - green, colours[c, 2] - blue
 
-        # From top to bottom: the long edge from 0 to 2, the short ones from 0 to 1 and 1 to 2.
-        swap = by < ay
-        x0, y0 = (bx, by) if swap else (ax, ay)
-        x1, y1 = (ax, ay) if swap else (bx, by)
-        swap = cy < y0
-        x2, y2 = (x0, y0) if swap else (cx, cy)
-        x0, y0 = (cx, cy) if swap else (x0, y0)
-        swap = y2 < y1
-        x1, y1, x2, y2 = (x2, y2, x1, y1) if swap else (x1, y1, x2, y2)
-        long_slope = (x2 - x0) / (y2 - y0) if y2 > y0 else 0.0
-        upper_slope = (x1 - x0) / (y1 - y0) if y1 > y0 else 0.0
-        lower_slope = (x2 - x1) / (y2 - y1) if y2 > y1 else 0.0
-        for row in range(first_row, last_row + 1):
+        x0, y0, x1, y1, x2, y2 = _from_top_to_bottom(ax, ay, bx, by, cx, cy)
+        long_slope = _slope(x0, y0, x2, y2)
+        upper_slope, lower_slope = _slope(x0, y0, x1, y1), _slope(x1, y1, x2, y2)
+        for row in range(max(math.ceil(y0), 0), min(math.floor(y2), height - 1) + 1):
             y = float(row)
             long_x = x0 + (y - y0) * long_slope
             upper_x = x0 + (y - y0) * upper_slope
@@ -547,6 +663,41 @@ def _rasterise(  # noqa: PLR0915 the innermost loop of the tool stays in one pie
                 z += z_across
                 wb += b_across
                 wc += c_across
+
+
+@kernel
+def _from_top_to_bottom(
+    ax: float, ay: float, bx: float, by: float, cx: float, cy: float
+) -> tuple[float, float, float, float, float, float]:
+    """The corners by row: the long edge goes from 0 to 2, the short ones from 0 to 1 and 1 to 2."""
+    swap = by < ay
+    x0, y0 = (bx, by) if swap else (ax, ay)
+    x1, y1 = (ax, ay) if swap else (bx, by)
+    swap = cy < y0
+    x2, y2 = (x0, y0) if swap else (cx, cy)
+    x0, y0 = (cx, cy) if swap else (x0, y0)
+    swap = y2 < y1
+    x1, y1, x2, y2 = (x2, y2, x1, y1) if swap else (x1, y1, x2, y2)
+    return x0, y0, x1, y1, x2, y2
+
+
+@kernel
+def _slope(x0: float, y0: float, x1: float, y1: float) -> float:
+    """Columns per row of an edge, 0 where it has no height."""
+    return (x1 - x0) / (y1 - y0) if y1 > y0 else 0.0
+
+
+@kernel
+def _least(a: float, b: float, c: float) -> float:
+    """Like `min`, but for NaN, and without a branch."""
+    a = a if a < b else b
+    return a if a < c else c
+
+
+@kernel
+def _greatest(a: float, b: float, c: float) -> float:
+    a = a if a > b else b
+    return a if a > c else c
 
 
 @kernel

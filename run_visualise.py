@@ -8,9 +8,11 @@ tests/test_command_line.py.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import traceback
+import typing
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,17 +21,28 @@ from absl import flags
 
 import visualise
 from bodies import BodyOptions
+from camera import View
 from downloaders import DownloadOptions
 from errors import OptionError, PoseKineticsError
+from export_meshes import FRAME_CHOICE
+from exports import EXPORTS
 from faces import FACES_FILE
+from inputs import ClipInputs, ClipSource, find_clip, is_batch, without_leading_dashes
+from keypoints import JOINT_NAMES
 from kinetics_download import define_download_flags, download_options
-from options import VisualiseOptions
+from messages import one_line
+from options import MeshStyle, VisualiseOptions
+from preview import PREVIEW_FORMATS
 from renderer import COLOURS, Colour
 from report import ClipReport
-from viewer import Where, check_viewer, view
+from viewer import check_viewer, view
+
+if typing.TYPE_CHECKING:
+    from batch import BatchOptions
 
 _OK, _FAILED, _WRONG_USAGE, _INTERRUPTED = 0, 1, 2, 130
-_OUTPUTS = ("video", "frames", "rrd")
+_OUTPUTS = ("video", "frames", "poster", "timelapse", *PREVIEW_FORMATS, "rrd", *EXPORTS)
+_MOST_VIEWS = 8
 _SAMPLE = "samples/sampleDance_10_14.pkl"
 
 
@@ -41,53 +54,57 @@ def main(arguments: list[str]) -> int:
     """
     values = _define_flags()
     try:
-        rest = values(arguments)[1:]
+        inputs = values(without_leading_dashes(arguments))[1:]
         if values.help:
             print(__doc__.partition("\n\n")[0], values.get_help(), sep="\n")
             return _OK
-        if rest:
-            raise flags.Error(f"{rest[0]!r} is not a flag; give the pickle with --filename")
-        if not values.filename:
+        inputs = values.filename + inputs
+        if not inputs:
             raise flags.Error(f"--filename is missing; to see the sample: --filename {_SAMPLE}")
         options = _options(values)
+        is_one = values.clip is not None or not is_batch(inputs)
+        if options.video is not None and not is_one:
+            raise flags.Error("--video goes with one clip; for many give --video_dir")
+        if values.scheduler is not None and is_one:
+            raise flags.Error("--scheduler is for many clips; one is drawn here")
+        if values.view is not None and not is_one:
+            raise flags.Error("--view shows one clip; give one pickle, or --clip")
     except flags.Error as error:
         print(f"run_visualise: {error} (--help lists the flags)", file=sys.stderr)
         return _WRONG_USAGE
     try:
-        return _run(Path(values.filename), options, values.view, values.verbosity > 0)
+        return _run(inputs, options, values) if is_one else _run_batch(inputs, options, values)
+    except PoseKineticsError as error:
+        if values.verbosity > 0:
+            traceback.print_exc()
+        print(f"run_visualise: {one_line(str(error))}", file=sys.stderr)
+        return _FAILED
     except KeyboardInterrupt:
         print("run_visualise: interrupted; nothing half-written was left", file=sys.stderr)
         return _INTERRUPTED
 
 
-def _run(
-    pickle_path: Path, options: VisualiseOptions, where: Where | None, show_trace: bool
-) -> int:
-    try:
-        if where is not None:
-            check_viewer(where)
-        report = _draw(pickle_path, options)
-        if where is not None:
-            view(options.output_dir / report.clip / f"{report.clip}.rrd", where)
-    except PoseKineticsError as error:
-        if show_trace:
-            traceback.print_exc()
-        print(f"run_visualise: {_one_line(str(error))}", file=sys.stderr)
-        return _FAILED
+def _run(inputs: list[str], options: VisualiseOptions, values: flags.FlagValues) -> int:
+    if values.view is not None:
+        check_viewer(values.view)
+    source = ClipSource(Path(inputs[0])) if values.clip is None else find_clip(inputs, values.clip)
+    report = _draw(source, options)
+    if values.view is not None:
+        view(options.output_dir / report.clip / f"{report.clip}.rrd", values.view)
     return _OK
 
 
-def _draw(pickle_path: Path, options: VisualiseOptions) -> ClipReport:
+def _draw(source: ClipSource, options: VisualiseOptions) -> ClipReport:
     # disable=None: no bar where nobody watches.
-    with tqdm.tqdm(desc=pickle_path.stem, unit="frame", disable=None, leave=False) as bar:
+    with tqdm.tqdm(desc=source.clip, unit="frame", disable=None, leave=False) as bar:
 
         def progress(done: int, expected: int) -> None:
             bar.total = expected
             bar.update(done - bar.n)
 
-        report = visualise.visualise_clip(pickle_path, options, progress)
+        report = visualise.visualise_clip(source, options, progress)
     for warning in report.warnings:
-        print(f"{report.clip}: warning: {_one_line(warning)}", file=sys.stderr)
+        print(f"{report.clip}: warning: {one_line(warning)}", file=sys.stderr)
     print(
         f"{report.clip}: {report.frames_drawn} of {report.frames_total} frames drawn in "
         f"{report.seconds:.1f} s: {options.output_dir / report.clip}"
@@ -95,9 +112,27 @@ def _draw(pickle_path: Path, options: VisualiseOptions) -> ClipReport:
     return report
 
 
-def _one_line(text: str) -> str:
-    """File names and keys may hold line breaks and codes that a terminal would obey."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def _run_batch(inputs: list[str], options: VisualiseOptions, values: flags.FlagValues) -> int:
+    import batch  # noqa: PLC0415 one clip starts sooner without it
+
+    summary = batch.visualise_batch(ClipInputs(inputs), options, _batch_options(values))
+    print(batch.table(summary, options.output_dir))
+    if summary.end == "interrupted":
+        return _INTERRUPTED
+    return _FAILED if summary.failed else _OK
+
+
+def _batch_options(values: flags.FlagValues) -> BatchOptions:
+    from batch import BatchOptions  # noqa: PLC0415 one clip starts sooner without it
+
+    return BatchOptions(
+        jobs=values.jobs,
+        scheduler=values.scheduler,
+        clip_timeout=values.clip_timeout or None,
+        overwrite=values.overwrite,
+        retry_failed=values.retry_failed,
+        max_failures=values.max_failures,
+    )
 
 
 def _options(values: flags.FlagValues) -> VisualiseOptions:
@@ -117,17 +152,24 @@ def _options(values: flags.FlagValues) -> VisualiseOptions:
             faces_path=Path(values.smpl_face_path) if faces_given else None,
             cache_dir=download.cache_dir,
         ),
+        layout=values.layout,
+        views=_views(values.views),
+        show_hud=values.hud,
         show_mesh=values.show_mesh,
         show_keypoints=values.show_keypoints,
         keypoint_source=values.keypoint_source,
+        mesh_style=values.mesh_style,
         mesh_colour=_colour(values.mesh_colour),
         mesh_alpha=values.mesh_alpha,
+        trail=tuple(values.trail),
         renderer=values.renderer,
         antialias=values.antialias,
         camera_convention=values.camera_convention,
         keypoint_units=values.keypoint_units,
         frames=values.frames,
         outputs=frozenset(values.outputs) | ({"rrd"} if values.view else set()),
+        timelapse_bodies=values.timelapse_bodies,
+        export_frames=tuple(values.export_frames),
         video_crf=values.video_crf,
     )
 
@@ -145,6 +187,27 @@ def _blank_size(text: str) -> tuple[int, int, Fraction]:
     if width < 2 or height < 2 or (match and match[3] and not rate) or (match and match[4] == "0"):
         raise flags.Error(f"--blank_size={text}: expected such as 640x360 or 640x360@30000/1001")
     return width, height, Fraction(rate or 25, divisor or 1)
+
+
+def _views(texts: list[str] | None) -> tuple[View, ...] | None:
+    """Degrees, or `top`; None where none were given."""
+    if texts is None:
+        return None
+    if len(texts) > _MOST_VIEWS:
+        raise flags.Error(f"--views: {len(texts)} views; expected at most {_MOST_VIEWS}")
+    return tuple(_view(text) for text in texts)
+
+
+def _view(text: str) -> View:
+    if text == "top":
+        return "top"
+    try:
+        degrees = float(text)
+    except ValueError:
+        degrees = math.nan
+    if not abs(degrees) <= 360:
+        raise flags.Error(f"--views: {text!r}: expected degrees from -360 to 360, or top")
+    return degrees
 
 
 def _path(text: str | None) -> Path | None:
@@ -179,7 +242,20 @@ class _WhereParser(flags.ArgumentParser[str]):
 def _define_flags() -> flags.FlagValues:
     """The flags, in a holder of their own, so that importing this module defines none."""
     values = flags.FlagValues()
-    flags.DEFINE_string("filename", None, "The pickle of one clip.", flag_values=values)
+    values.set_gnu_getopt()  # flags may follow inputs
+    flags.DEFINE_multi_string(
+        "filename",
+        [],
+        "A clip's pickle, a folder of them, a glob in quotes or a tar archive; may be repeated. "
+        "Arguments that are no flags are inputs too.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "clip",
+        None,
+        "Draw only this clip of the inputs: its name without .pkl.",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "video", None, "The clip's video; looked for where it is not given.", flag_values=values
     )
@@ -242,13 +318,30 @@ def _define_flags() -> flags.FlagValues:
     flags.DEFINE_list(
         "outputs",
         ["video"],
-        "Any of video, frames (a JPEG per labelled frame) and rrd (for the rerun viewer).",
+        "One or more of video, frames (a JPEG per labelled frame), poster (one small JPEG), "
+        "timelapse (one still with several bodies), gif, webp (small previews that loop), rrd (for "
+        "the rerun viewer), npz, obj, ply, usd, glb.",
         flag_values=values,
     )
     flags.register_validator(
         "outputs",
         lambda names: bool(names) and set(names) <= set(_OUTPUTS),
         f"expected one or more of {', '.join(_OUTPUTS)}, separated by commas",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "timelapse_bodies", 6, "Bodies in the time-lapse.", 2, 100, flag_values=values
+    )
+    flags.DEFINE_list(
+        "export_frames",
+        ["middle"],
+        "Labels to write as obj and ply: middle, all, rows such as 35, seconds such as 1.4s.",
+        flag_values=values,
+    )
+    flags.register_validator(
+        "export_frames",
+        lambda choices: bool(choices) and all(map(FRAME_CHOICE.fullmatch, choices)),
+        "expected middle, all, rows such as 35 or seconds such as 1.4s, separated by commas",
         flag_values=values,
     )
     flags.DEFINE_flag(
@@ -284,6 +377,30 @@ def _define_flags() -> flags.FlagValues:
         "1.0 is the frame's height on both axes, or its width and its height; auto settles it.",
         flag_values=values,
     )
+    flags.DEFINE_enum(
+        "layout",
+        "overlay",
+        ["overlay", "side_by_side", "summary", "turntable"],
+        "The overlay alone, the input beside it, six panels, or the overlay beside a view that "
+        "circles the body.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "views",
+        None,
+        "From where else side_by_side and summary show the mesh: degrees about the vertical axis, "
+        "or top. The summary's own are 60,-60.",
+        flag_values=values,
+    )
+    flags.register_multi_flags_validator(
+        ["layout", "views"],
+        lambda chosen: chosen["views"] is None or chosen["layout"] in {"side_by_side", "summary"},
+        "--views needs --layout=summary or --layout=side_by_side",
+        flag_values=values,
+    )
+    flags.DEFINE_boolean(
+        "hud", True, "Write each frame's time, number, label and residual.", flag_values=values
+    )
     flags.DEFINE_boolean("show_mesh", True, "Draw the mesh.", flag_values=values)
     flags.DEFINE_boolean("show_keypoints", True, "Draw the 2D keypoints.", flag_values=values)
     flags.DEFINE_float("mesh_alpha", 1.0, "Opacity of the mesh.", flag_values=values)
@@ -291,6 +408,26 @@ def _define_flags() -> flags.FlagValues:
         "mesh_alpha",
         lambda alpha: 0 <= alpha <= 1,  # absl's own bounds let NaN pass
         "expected a number from 0 to 1",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "mesh_style",
+        "shaded",
+        typing.get_args(MeshStyle),
+        "shaded, coloured by parts of the body (left warm, right cool), by where the surface "
+        "faces (normals), by depth or speed (a legend says which), or as a wireframe.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "trail",
+        [],
+        "Joints that leave a fading trail, such as right_wrist,left_wrist.",
+        flag_values=values,
+    )
+    flags.register_validator(
+        "trail",
+        lambda names: set(names) <= set(JOINT_NAMES),
+        f"expected any of {', '.join(JOINT_NAMES)}, separated by commas",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -315,12 +452,48 @@ def _define_flags() -> flags.FlagValues:
         "--renderer=opendr cannot smooth outlines: leave out --antialias",
         flag_values=values,
     )
+    flags.register_multi_flags_validator(
+        ["renderer", "mesh_style"],
+        lambda chosen: chosen["renderer"] == "fast" or chosen["mesh_style"] != "wireframe",
+        "--renderer=opendr cannot draw wireframes: leave out --renderer or --mesh_style",
+        flag_values=values,
+    )
     flags.DEFINE_integer(
         "video_crf", 20, "x264's quality: 0 is lossless, 51 the worst.", 0, 51, flag_values=values
     )
+    _define_batch_flags(values)
     flags.DEFINE_integer("verbosity", 0, "1 shows the traceback of an error.", flag_values=values)
     flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
     return values
+
+
+def _define_batch_flags(values: flags.FlagValues) -> None:
+    """Those for many clips; `retry_failed`, which downloads have too, is not among them."""
+    flags.DEFINE_integer(
+        "jobs", None, "Clips drawn at a time; the default is one a core.", 1, flag_values=values
+    )
+    flags.DEFINE_string(
+        "scheduler",
+        None,
+        "Draw on the Dask cluster with this scheduler, such as tcp://host:8786.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "clip_timeout",
+        1800,
+        "Seconds that one of many clips may take; 0: any time.",
+        flag_values=values,
+    )
+    flags.register_validator(
+        "clip_timeout",
+        lambda seconds: 0 <= seconds < float("inf"),  # absl's own bounds let NaN pass
+        "expected seconds, or 0 for any time",
+        flag_values=values,
+    )
+    flags.DEFINE_boolean("overwrite", False, "Draw finished clips again.", flag_values=values)
+    flags.DEFINE_integer(
+        "max_failures", None, "Stop when so many clips have failed.", 1, flag_values=values
+    )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import io
 import math
 import pickletools
 import re
+import struct
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -94,7 +95,7 @@ _DAMAGE = (ArithmeticError, LookupError, MemoryError, RecursionError, TypeError,
 
 def _opcodes(data: bytes) -> Iterator[tuple[str, Any]]:
     """The instructions, up to but without STOP, each with the argument that is part of it."""
-    stream = io.BytesIO(data)
+    stream = _Stream(data)
     while code := stream.read(1):
         opcode = _OPCODES.get(code)
         if opcode is None:
@@ -103,9 +104,38 @@ def _opcodes(data: bytes) -> Iterator[tuple[str, Any]]:
             return
         if opcode.name == "STRING":
             yield opcode.name, _python2_string(stream.readline())
+        elif opcode.name == "BINSTRING":
+            yield opcode.name, _python2_text(stream)
         else:
             yield opcode.name, opcode.arg.reader(stream) if opcode.arg else None
     raise ValueError("it ends before its STOP mark")
+
+
+class _Stream(io.BytesIO):
+    """Lends long stretches of the file instead of copying them: vertices are most of it."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._view = memoryview(data)
+
+    def read(self, size: int | None = -1, /) -> Any:
+        length = -1 if size is None else size
+        if length < _LONG:
+            return super().read(length)
+        start = self.tell()
+        return self._view[start : self.seek(start + length)]
+
+
+_LONG = 1 << 16  # bytes
+
+
+def _python2_text(stream: _Stream) -> str | memoryview:
+    """Python 2 writes an array's content as text; where it is long it stays the bytes it is."""
+    (length,) = struct.unpack("<i", stream.read(4))
+    content = stream.read(length) if length >= 0 else b""
+    if len(content) != length:
+        raise ValueError(f"a string of {length} bytes; {len(content)} are left")
+    return content if isinstance(content, memoryview) else content.decode("latin1")
 
 
 def _python2_string(line: bytes) -> str:
@@ -377,7 +407,7 @@ class _Array:
     def array(self, most_bytes: int) -> npt.NDArray[Any]:
         if not isinstance(self.dtype, _Dtype):
             raise _RefusedError(f"it holds an array whose dtype is a {_kind(self.dtype)}")
-        if not isinstance(self.data, (str, bytes, bytearray)):
+        if not isinstance(self.data, (str, bytes, bytearray, memoryview)):
             raise _RefusedError("it holds an array of objects")
         dtype = self.dtype.dtype()
         shape = _checked_shape(self.shape)
@@ -389,7 +419,7 @@ class _Array:
             )
         if size > most_bytes:
             raise _RefusedError("its arrays need more memory than the file has bytes")
-        data = self.data.encode("latin1") if isinstance(self.data, str) else bytes(self.data)
+        data = self.data.encode("latin1") if isinstance(self.data, str) else self.data
         array = np.ndarray(shape, dtype, data, order="F" if self.order == "F" else "C")
         array = array.astype(dtype.newbyteorder("="), order="K", copy=True)
         return array.transpose(self.axes) if isinstance(self.axes, tuple) else array
@@ -514,6 +544,8 @@ class _Materialiser:
         if isinstance(value, PickledObject):
             value.state = self.plain(value.state)
             return value
+        if isinstance(value, memoryview):
+            return bytes(value)
         if value is None or isinstance(value, _PLAIN_TYPES):
             return value
         raise _RefusedError(f"it holds a {_kind(value)}")

@@ -57,7 +57,14 @@ def _mark_radius(stroke: float) -> int:
 class Timeline:
     """A thin strip along the bottom that shows where labels exist and where we are."""
 
-    def __init__(self, width: int, height: int, label_times: Array, duration: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        label_times: Array,
+        duration: float,
+        thickness: int | None = None,
+    ) -> None:
         """Prepares the strip of one clip.
 
         Args:
@@ -65,12 +72,13 @@ class Timeline:
             height: rows of the picture.
             label_times: (N,) seconds since the start of the clip.
             duration: seconds; 0 where the file does not say.
+            thickness: rows of the strip; None for what suits the picture.
         """
-        self._height = max(2, round(height / 90))
+        self._height = thickness or max(2, round(height / 90))
         self.bounds: Bounds = (0, height - self._height, width - 1, height - 1)
         self._duration = duration or float(label_times.max(initial=0)) or 1.0
         strip = np.tile(_TIMELINE_EMPTY, (width, 1))
-        for span in zip(label_times, _label_ends(label_times), strict=True):
+        for span in zip(label_times, label_ends(label_times), strict=True):
             first, end = (round(float(seconds) / self._duration * width) for seconds in span)
             strip[max(first, 0) : max(end, first + 1, 0)] = _TIMELINE_LABELLED
         self._strip = strip[None] * _TIMELINE_OPACITY
@@ -82,16 +90,47 @@ class Timeline:
             picture: (H, W, 3) uint8 RGB, C-contiguous; at least its part within `bounds`.
             seconds: now.
         """
-        width = self._strip.shape[1]
-        band = picture[-self._height :, :width]
+        self.draw_strip(picture)
+        self.draw_now(picture, seconds)
+
+    def draw_strip(self, picture: Array) -> None:
+        """Draws the strip alone, which is the same in all frames."""
+        band = picture[-self._height :, : self._strip.shape[1]]
         band[:] = band * (1 - _TIMELINE_OPACITY) + self._strip
+
+    def draw_now(self, picture: Array, seconds: float, left: int = 0) -> None:
+        """Draws the marker alone.
+
+        Args:
+            picture: as for `draw`, or at least its part within `now_bounds`.
+            seconds: now.
+            left: column of the whole that is the picture's first.
+        """
+        first, last = (column - left for column in self._now(seconds))
+        picture[-self._height :, first : last + 1] = _TIMELINE_NOW
+
+    def now_bounds(self, seconds: float) -> Bounds:
+        """The pixels that `draw_now` touches."""
+        first, last = self._now(seconds)
+        return first, self.bounds[1], last, self.bounds[3]
+
+    def _now(self, seconds: float) -> tuple[int, int]:
+        """First and last column of the marker."""
+        width = self._strip.shape[1]
         half = max(1, self._height // 3)
         column = min(width - 1, max(0, round(seconds / self._duration * width)))
-        band[:, max(0, column - half) : column + half + 1] = _TIMELINE_NOW
+        return max(0, column - half), min(width - 1, column + half)
 
 
-def _label_ends(times: Array) -> Array:
-    """A label lasts until the next, or as long as most where the next is missing."""
+def label_ends(times: Array) -> Array:
+    """A label lasts until the next, or as long as most where the next is missing.
+
+    Args:
+        times: (N,) seconds, ascending.
+
+    Returns:
+        (N,) seconds.
+    """
     gaps = np.diff(times)
     usual = min(float(np.median(gaps)), _LONGEST_LABEL_SEC) if len(gaps) else 0.0
     following = np.append(times[1:], np.inf)

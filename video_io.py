@@ -26,8 +26,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from av.video.frame import PictureType
+from av.video.reformatter import Interpolation
 
-from colour import Bounds, Box, Planes, box_around, colour_matrix, planes_from_rgb, rgb_from_planes
+from colour import (
+    Bounds,
+    Box,
+    Planes,
+    box_around,
+    colour_matrix,
+    matrix_number,
+    planes_from_rgb,
+    rgb_from_planes,
+)
 from errors import OutputError, VideoReadError, VideoTruncatedError
 
 Array = npt.NDArray[Any]
@@ -42,6 +52,10 @@ _AAC_RATES = frozenset(
 _AAC_RATE_ELSE = 48000
 _MISSING_TAIL_SEC = 0.5  # headers round their durations; more than this is missing content
 _X264_PRESET = "veryfast"
+# Pixels up to which sharing out the work takes longer than it saves. A decoder only has to keep up
+# with the encoder, which has more to do.
+_DECODED_BY_ONE = 1280 * 720
+_ENCODED_BY_ONE = 480 * 320
 _BLANK_GREY = 222
 _REASON_LINES = 4
 
@@ -82,31 +96,59 @@ class VideoProperties:
     colour: tuple[int, int, int, int]
     sample_aspect_ratio: Fraction | None
 
+    def resized(self, width: int, height: int) -> VideoProperties:
+        """The same clip in pictures of another size.
 
-class VideoFrame:
-    """One frame of a clip, to be drawn into.
+        Where the stream does not say which matrix it has, its number of rows decides, and might
+        now decide differently: then the matrix is marked.
+        """
+        if (width, height) == (self.width, self.height):
+            return self
+        matrix = matrix_number(self.colour[0], self.height)
+        colour = (matrix, *self.colour[1:])
+        return dataclasses.replace(self, width=width, height=height, colour=colour)
+
+
+class PlanarPicture:
+    """A picture, or a part of one, to be drawn into.
 
     It stays as the video has it, in planes of luma and colour: what is not drawn on comes out as
     it came in, and only what is drawn on costs a conversion.
 
     Attributes:
-        time: seconds since the start of the clip, exact.
-        ticks: time since the origin of the copy, in `VideoProperties.time_base`.
-        width: columns of the upright picture.
-        height: rows of the upright picture.
-        image: the planes, yuv420p; one column or row larger where the size is odd.
+        width: columns.
+        height: rows.
+        planes: yuv420p; one column or row larger where the size is odd.
+        matrix: see `colour.colour_matrix`.
     """
 
-    def __init__(
-        self, image: av.VideoFrame, size: tuple[int, int], matrix: Array, time: Fraction, ticks: int
-    ) -> None:
+    def __init__(self, planes: Planes, size: tuple[int, int], matrix: Array) -> None:
         """Wraps planes that nobody else writes to."""
-        self.image = image
+        self.planes = planes
         self.width, self.height = size
-        self.time = time
-        self.ticks = ticks
-        self._matrix = matrix
-        self._planes = _planes(image)
+        self.matrix = matrix
+
+    @classmethod
+    def empty(cls, width: int, height: int, matrix: Array) -> PlanarPicture:
+        """A picture of even size with all its planes 0, which is not quite black."""
+        sizes = (height, width), (height // 2, width // 2), (height // 2, width // 2)
+        luma, u, v = (np.zeros(size, np.uint8) for size in sizes)
+        return cls((luma, u, v), (width, height), matrix)
+
+    def part(self, box: Box) -> PlanarPicture:
+        """What lies within the box, as a picture of its own over the same planes."""
+        luma, u, v = self.planes
+        rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
+        half_rows, half_columns = (
+            slice(whole.start // 2, whole.stop // 2) for whole in (rows, columns)
+        )
+        planes = luma[rows, columns], u[half_rows, half_columns], v[half_rows, half_columns]
+        return PlanarPicture(planes, (box.right - box.left, box.bottom - box.top), self.matrix)
+
+    def copy_from(self, other: PlanarPicture) -> None:
+        """Takes over the planes of a picture of the same size, byte by byte."""
+        for plane, source in zip(self.planes, other.planes, strict=True):
+            plane[:] = source
 
     @contextlib.contextmanager
     def region(self, bounds: Bounds) -> Iterator[tuple[Array, int, int]]:
@@ -118,24 +160,74 @@ class VideoFrame:
         Yields:
             (h, w, 3) uint8 RGB, C-contiguous, and the column and row of its first pixel.
         """
-        box = box_around(bounds, self.image.width, self.image.height)
-        rgb = rgb_from_planes(self._planes, box, self._matrix)
+        rows, columns = self.planes[0].shape
+        box = box_around(bounds, columns, rows)
+        rgb = rgb_from_planes(self.planes, box, self.matrix)
         before = rgb.copy()
         yield rgb, box.left, box.top
-        planes_from_rgb(before, rgb, self._planes, box, self._matrix)
+        planes_from_rgb(before, rgb, self.planes, box, self.matrix)
 
     def picture(self) -> Array:
         """A copy of the whole picture: (H, W, 3) uint8 RGB, C-contiguous."""
-        box = Box(0, 0, self.image.width, self.image.height)
-        rgb = rgb_from_planes(self._planes, box, self._matrix)
+        rows, columns = self.planes[0].shape
+        rgb = rgb_from_planes(self.planes, Box(0, 0, columns, rows), self.matrix)
         return np.ascontiguousarray(rgb[: self.height, : self.width])
+
+
+class VideoFrame(PlanarPicture):
+    """One frame of a clip, to be drawn into.
+
+    Attributes:
+        image: what holds the planes.
+        time: seconds since the start of the clip, exact.
+        ticks: time since the origin of the copy, in `VideoProperties.time_base`.
+        number: how many frames of the clip come before it.
+    """
+
+    def __init__(
+        self,
+        image: av.VideoFrame,
+        size: tuple[int, int],
+        matrix: Array,
+        time: Fraction,
+        ticks: int,
+        number: int,
+    ) -> None:
+        """Wraps an image that nobody else writes to."""
+        super().__init__(_planes(image), size, matrix)
+        self.image = image
+        self.time = time
+        self.ticks = ticks
+        self.number = number
+
+    def with_picture(self, picture: PlanarPicture) -> VideoFrame:
+        """A frame of the same time that shows a copy of another picture, of even size."""
+        size = picture.width, picture.height
+        copy = self._with_image(av.VideoFrame(*size, "yuv420p"), size)
+        copy.copy_from(picture)
+        return copy
+
+    def scaled(self, width: int, height: int) -> VideoFrame:
+        """The same frame in planes of another, even size; itself where they have that size."""
+        if (width, height) == (self.image.width, self.image.height):
+            return self
+        smoothly = Interpolation.AREA if width < self.image.width else Interpolation.BICUBIC
+        image = self.image.reformat(width, height, interpolation=smoothly)
+        return self._with_image(image, (width, height))
+
+    def _with_image(self, image: av.VideoFrame, size: tuple[int, int]) -> VideoFrame:
+        return VideoFrame(image, size, self.matrix, self.time, self.ticks, self.number)
 
 
 class VideoReader:
     """Decodes a clip, or a part of a longer video, frame by frame."""
 
     def __init__(
-        self, path: Path, start_sec: float | None = None, end_sec: float | None = None
+        self,
+        path: Path,
+        start_sec: float | None = None,
+        end_sec: float | None = None,
+        threads: int = 0,
     ) -> None:
         """Opens the file and reads its first picture.
 
@@ -143,6 +235,7 @@ class VideoReader:
             path: the video file.
             start_sec: where the clip starts, in seconds from the file's first picture.
             end_sec: where it ends; frames at or after it are not part of the clip.
+            threads: the decoder's threads; 0 for as many as serve best.
 
         Raises:
             VideoReadError: the file is empty, is not a video, or its first picture is damaged.
@@ -155,7 +248,7 @@ class VideoReader:
         self._end = None if end_sec is None else Fraction(str(end_sec))
         self._container = _open(path)
         try:
-            self._prepare()
+            self._prepare(threads)
         except BaseException:
             self._container.close()
             raise
@@ -168,7 +261,7 @@ class VideoReader:
         """Closes the file."""
         self._container.close()
 
-    def _prepare(self) -> None:
+    def _prepare(self, threads: int) -> None:
         if not self._container.streams.video:
             raise VideoReadError(f"{self.path}: has no video stream; expected a video")
         stream = self._container.streams.video[0]
@@ -177,6 +270,8 @@ class VideoReader:
                 f"{self.path}: its video codec is unknown; convert it, for instance to H.264"
             )
         stream.thread_type = "AUTO"
+        is_small = stream.width * stream.height <= _DECODED_BY_ONE
+        stream.codec_context.thread_count = threads or int(is_small)
         self._stream = stream
         with _reading(self.path):
             first = next(self._decode(), None)
@@ -282,7 +377,8 @@ class VideoReader:
                 if self._end is not None and time >= self._end - self._start:
                     return
                 self.frames_read += 1
-                yield VideoFrame(self._upright(decoded), size, matrix, time, ticks - origin)
+                image, number = self._upright(decoded), self.frames_read - 1
+                yield VideoFrame(image, size, matrix, time, ticks - origin, number)
         self._check_end(0 if last_ticks is None else last_ticks + step - self._first_ticks)
 
     def _decode(self) -> Iterator[av.VideoFrame]:
@@ -384,7 +480,8 @@ class BlankVideo:
         for number in range(self._count):
             painted = av.VideoFrame.from_ndarray(self._picture, "rgb24")
             image = painted.reformat(format="yuv420p", dst_colorspace=_MATRIX_BT709)
-            yield VideoFrame(image, size, matrix, number * self.properties.time_base, number)
+            time = number * self.properties.time_base
+            yield VideoFrame(image, size, matrix, time, number, number)
 
 
 def _blank_picture(width: int, height: int, reason: str) -> Array:
@@ -393,7 +490,7 @@ def _blank_picture(width: int, height: int, reason: str) -> Array:
     scale = max(0.3, min(width, height) / 900)
     columns = max(16, int(width / (21 * scale)))
     for row, line in enumerate(textwrap.wrap(reason, columns)[:_REASON_LINES]):
-        base = int((row + 1) * 30 * scale) + 4
+        base = int((row + 2) * 30 * scale) + 18  # numbers may be written above
         place = (int(10 * scale) + 4, base)
         ascii_line = line.encode("ascii", "replace").decode()
         cv2.putText(
@@ -412,13 +509,14 @@ def _blank_picture(width: int, height: int, reason: str) -> Array:
 class VideoWriter:
     """Writes H.264 (yuv420p, mp4, faststart) with the times and the audio of the clip."""
 
-    def __init__(self, path: Path, source: VideoProperties, crf: int) -> None:
+    def __init__(self, path: Path, source: VideoProperties, crf: int, threads: int = 0) -> None:
         """Opens the output.
 
         Args:
             path: the file to write; its suffix does not matter.
             source: the clip that the frames and the audio come from.
             crf: x264's constant rate factor: 0 is lossless, 51 the worst.
+            threads: x264's threads; 0 for as many as serve best.
 
         Raises:
             OutputError: the file cannot be opened; a missing folder shows only in `write`.
@@ -429,17 +527,19 @@ class VideoWriter:
             self._container = av.open(
                 str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}
             )
-        self._stream = self._video_stream(source, crf)
+        self._stream = self._video_stream(source, crf, threads)
         self._time_base = source.time_base
         self._audio = _AudioCopy(source, self._container)
 
-    def _video_stream(self, source: VideoProperties, crf: int) -> av.VideoStream:
+    def _video_stream(self, source: VideoProperties, crf: int, threads: int) -> av.VideoStream:
         stream = self._container.add_stream(
             "libx264",
             rate=source.frame_rate,
             options={"crf": str(crf), "preset": _X264_PRESET},
         )
         context = stream.codec_context
+        is_small = source.width * source.height <= _ENCODED_BY_ONE
+        context.thread_count = threads or int(is_small)
         stream.width, stream.height = _even(source.width, source.height)
         stream.pix_fmt = "yuv420p"
         context.time_base = stream.time_base = source.time_base

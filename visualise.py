@@ -4,7 +4,7 @@
     report.status, report.residual_px          # "ok", {"median": 0.0, "max": 0.1}
     show(report)                               # in a notebook: the video itself
 
-Covered by tests/test_visualise.py and tests/test_notebook.py.
+Covered by tests/test_visualise.py and tests/test_inline_video.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from annotations import ClipAnnotations, read_annotations
+from annotations import ClipAnnotations, parse_annotations
 from bodies import BodyOptions, ClipBody, resolve_body
 from camera import ResolvedCamera, resolve_camera
 from clip_names import ClipName, parse_clip_name
@@ -27,16 +27,19 @@ from errors import (
     VideoNotFoundError,
     VideoReadError,
 )
+from exports import EXPORTS, check_exports, write_exports
 from files import make_folder
+from inline_video import ShownClip, read_result
+from inputs import ClipSource, file_stamp, pickle_stamp
 from kinetics_download import get_video
 from labels import LabelMatcher
 from layouts import Layout, make_layout
 from local_videos import LocalVideo
-from notebook import ShownClip, read_result
-from options import VisualiseOptions
+from measures import jitter_mm, person_size
+from options import VisualiseOptions, recorded_options
 from outputs import Outputs, open_outputs
 from pipeline import in_background
-from report import ClipReport, write_report
+from report import REPORT_FILE, ClipReport, remove_report, write_report
 from scene import ClipScene
 from video_io import BlankVideo, VideoReader
 from viewer import check_viewer
@@ -49,12 +52,12 @@ _SHORTER_SEC = 0.5  # copies of Kinetics end a few frames early or late
 
 
 def visualise_clip(
-    pickle_path: Path, options: VisualiseOptions, progress: Progress | None = None
+    source: ClipSource | Path, options: VisualiseOptions, progress: Progress | None = None
 ) -> ClipReport:
     """Draws one clip and writes `<output_dir>/<clip>/`, with a `report.json` in any case.
 
     Args:
-        pickle_path: one pickle of the dataset.
+        source: one pickle of the dataset: its path, or itself where it is in an archive.
         options: what to draw and where to write it.
         progress: called with the number of frames done and the number expected.
 
@@ -62,12 +65,15 @@ def visualise_clip(
         PoseKineticsError: the clip could not be drawn; the report says so too.
     """
     started = time.monotonic()
-    report = ClipReport(clip=pickle_path.name.removesuffix(".pkl"))
+    if isinstance(source, Path):
+        source = ClipSource(source)
+    report = ClipReport(clip=source.clip, options=recorded_options(options))
     if report.clip in {"", ".", ".."}:  # no name for a folder: the report would land elsewhere
         parse_clip_name(report.clip)
+    report.inputs["pickle"] = pickle_stamp(source, None)
     folder = options.output_dir / report.clip
     try:
-        _visualise(pickle_path, folder, options, report, progress)
+        _visualise(source, folder, options, report, progress)
         report.status = "ok"
     except Exception as error:
         report.error = {"type": type(error).__name__, "message": str(error)}
@@ -75,7 +81,7 @@ def visualise_clip(
     finally:
         report.seconds = round(time.monotonic() - started, 3)
         with _unless_it_hides_another_error(report):
-            write_report(report, folder / "report.json")
+            write_report(report, folder / REPORT_FILE)
     return report
 
 
@@ -102,7 +108,7 @@ def show(clip: ClipReport | Path | str, options: VisualiseOptions | None = None)
 
 
 def _visualise(
-    pickle_path: Path,
+    source: ClipSource,
     folder: Path,
     options: VisualiseOptions,
     report: ClipReport,
@@ -111,15 +117,16 @@ def _visualise(
     """The way of the data: pickle → video → camera → picture → file."""
     if "rrd" in options.outputs:
         check_viewer()
-    if not pickle_path.exists():
-        raise AnnotationError(f"{pickle_path}: No such file; expected a pickle of the dataset")
+    if source.data is None and not source.path.exists():
+        raise AnnotationError(f"{source.path}: No such file; expected a pickle of the dataset")
     clip = parse_clip_name(report.clip)
     report.video_id, report.start_sec, report.end_sec = dataclasses.astuple(clip)
-    annotations = read_annotations(pickle_path)
-    report.warnings += annotations.warnings
-    body = _resolve_body(annotations, pickle_path, options, report)
+    annotations = _read_annotations(source, report)
+    body = _resolve_body(annotations, source.folder, options, report)
+    check_exports(annotations, body, options)
     make_folder(folder)
-    with _open_video(clip, pickle_path, options, report) as reader:
+    remove_report(folder / REPORT_FILE)
+    with _open_video(clip, source.folder, options, report) as reader:
         camera = _resolve_camera(annotations, reader, options, report)
         properties = reader.properties
         scene = ClipScene(
@@ -135,15 +142,18 @@ def _visualise(
         )
         layout = make_layout(scene, options)
         report.renderer = layout.renderer_name
-        with open_outputs(folder, scene, properties, options) as outputs:
+        composed = properties.resized(layout.width, layout.height)
+        with open_outputs(folder, scene, properties, composed, options) as outputs:
             _draw_frames(reader, scene, layout, outputs, options, report, progress)
             _check_frames(report, reader)
             if not report.frames_drawn:
                 raise AnnotationError(
-                    f"{pickle_path}: none of its {len(annotations)} labels falls into the video "
+                    f"{source.name}: none of its {len(annotations)} labels falls into the video "
                     f"(0 to {scene.duration:.2f} s); is it the right video, and is `time` in "
                     "seconds?"
                 )
+            outputs.paths += write_exports(folder, scene, options)
+        report.outputs = outputs.sizes()
 
 
 def _draw_frames(
@@ -174,12 +184,23 @@ def _draw_frames(
     report.labels_dropped = matcher.dropped
 
 
+def _read_annotations(source: ClipSource, report: ClipReport) -> ClipAnnotations:
+    data = source.read()
+    report.inputs["pickle"] = pickle_stamp(source, data)
+    annotations = parse_annotations(data, source.name)
+    report.warnings += annotations.warnings
+    report.jitter_mm = _rounded(jitter_mm(annotations.time, annotations.joints_3d))
+    return annotations
+
+
 def _resolve_body(
-    annotations: ClipAnnotations, pickle_path: Path, options: VisualiseOptions, report: ClipReport
+    annotations: ClipAnnotations, folder: Path, options: VisualiseOptions, report: ClipReport
 ) -> ClipBody:
-    if not options.show_mesh and options.keypoint_source == "file":
+    is_exported = not options.outputs.isdisjoint(EXPORTS)
+    if not options.show_mesh and options.keypoint_source == "file" and not is_exported:
         return ClipBody(None, None, None, None)
-    body = resolve_body(annotations, pickle_path.parent, options.body)
+    body = resolve_body(annotations, folder, options.body)
+    report.inputs.update({name: file_stamp(path) for name, path in body.files.items()})
     report.vertices_source = body.source
     if body.vertices is None:
         report.warnings.append(
@@ -190,13 +211,14 @@ def _resolve_body(
 
 
 def _open_video(
-    clip: ClipName, pickle_path: Path, options: VisualiseOptions, report: ClipReport
+    clip: ClipName, folder: Path, options: VisualiseOptions, report: ClipReport
 ) -> VideoReader | BlankVideo:
     try:
-        video = _find_video(clip, pickle_path, options)
+        video = _find_video(clip, folder, options)
         report.video_source = str(video.path)
+        report.inputs["video"] = file_stamp(video.path)
         report.warnings += video.warnings
-        return VideoReader(video.path, video.start_sec, video.end_sec)
+        return VideoReader(video.path, video.start_sec, video.end_sec, options.codec_threads)
     except (DownloadError, VideoNotFoundError, VideoReadError) as error:
         if options.missing_video == "fail":
             raise
@@ -205,9 +227,9 @@ def _open_video(
         return BlankVideo(width, height, rate, clip.duration_sec, f"No video. {error}")
 
 
-def _find_video(clip: ClipName, pickle_path: Path, options: VisualiseOptions) -> LocalVideo:
+def _find_video(clip: ClipName, folder: Path, options: VisualiseOptions) -> LocalVideo:
     if options.video is None:
-        return get_video(clip, pickle_path.parent, options.video_dirs, options.download)
+        return get_video(clip, folder, options.video_dirs, options.download)
     is_whole = options.video.stem == clip.video_id
     start, end = (clip.start_sec, clip.end_sec) if is_whole else (None, None)
     return LocalVideo(options.video, start, end, "--video")
@@ -236,6 +258,7 @@ def _resolve_camera(
         "median": _rounded(resolved.residual_px_median),
         "max": _rounded(resolved.residual_px_max),
     }
+    report.person_size = _rounded(person_size(resolved.keypoints_px, properties.height))
     report.warnings += resolved.warnings
     return resolved
 
@@ -273,5 +296,5 @@ def _unless_it_hides_another_error(report: ClipReport) -> Iterator[None]:
             raise
 
 
-def _rounded(pixels: float | None) -> float | None:
-    return None if pixels is None else round(pixels, 3)
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

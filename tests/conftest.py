@@ -7,7 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import Sound, body, write_faces, write_pickle, write_video
+from synthetic import (
+    HEIGHT,
+    WIDTH,
+    Sound,
+    body,
+    write_faces,
+    write_pickle,
+    write_video,
+)
+
+from bodies import BodyOptions
+from options import VisualiseOptions
+from visualise import visualise_clip
 
 VIDEO_ID = "KV4jI_q3W-o"
 CLIP = f"{VIDEO_ID}_155_156"
@@ -31,6 +43,19 @@ def white_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One second of white, with sound."""
     path = tmp_path_factory.mktemp("video") / "white.mp4"
     return write_video(path, picture=white_picture, sound=Sound())
+
+
+@pytest.fixture(scope="session")
+def compiled(white_video: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Draws a clip, so that all is compiled, here and in every later process: it takes seconds."""
+    folder = tmp_path_factory.mktemp("compiled")
+    pickle_path = write_pickle(folder / f"{CLIP}.pkl", body(TIMES, (WIDTH, HEIGHT)).content)
+    options = VisualiseOptions(
+        output_dir=folder,
+        video=white_video,
+        body=BodyOptions(faces_path=write_faces(folder / "faces.npy")),
+    )
+    visualise_clip(pickle_path, options)
 
 
 @pytest.fixture

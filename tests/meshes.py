@@ -57,7 +57,7 @@ def lumpy_body(seed: int = SEED) -> tuple[Array, Array]:
 # --- An independent reference: slow, in float64, one triangle at a time, no culling ---
 
 
-def reference_shading(vertices: Array, faces: Array, albedo: tuple[float, ...]) -> Array:
+def reference_shading(vertices: Array, faces: Array, albedo: tuple[float, ...] | Array) -> Array:
     vertices = vertices.astype(np.float64)
     corners = vertices[faces]
     face_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -84,14 +84,20 @@ def reference_shading(vertices: Array, faces: Array, albedo: tuple[float, ...]) 
 
 
 def reference_picture(
-    vertices: Array, faces: Array, camera: Camera, size: tuple[int, int], albedo: tuple[float, ...]
+    vertices: Array,
+    faces: Array,
+    camera: Camera,
+    size: tuple[int, int],
+    albedo: tuple[float, ...] | Array,
+    is_lit: bool = True,
 ) -> tuple[Array, Array]:
     """(H, W, 3) colours in 0…255 over `GREY`, and (H, W) depths in metres, infinite where none."""
     width, height = size
     moved = vertices.astype(np.float64) + np.array([0, 0, 100])
     points = camera.scale * 100 * moved[:, :2] / moved[:, 2:]
     points += [camera.offset_x, camera.offset_y]
-    colours = 255 * reference_shading(vertices, faces, albedo)
+    plain = np.clip(np.broadcast_to(np.asarray(albedo), vertices.shape), 0, 1)
+    colours = 255 * (reference_shading(vertices, faces, albedo) if is_lit else plain)
     picture = np.full((height, width, 3), float(GREY))
     depth = np.full((height, width), np.inf)
     for face in faces:

@@ -29,9 +29,9 @@ def antialiased(faces: npt.NDArray[Any]) -> MeshRenderer:
 
 
 def hide(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes `opendr` or `chumpy` look as if it were not installed."""
+    """Makes a package or module look as if it were not installed."""
     for name in list(sys.modules):
-        if name.partition(".")[0] in {"opendr", "chumpy"}:
+        if name.partition(".")[0] in {"opendr", "chumpy", package}:
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     load_opendr.cache_clear()

@@ -569,6 +569,26 @@ def test_the_same_clip_of_two_folders_is_checked_twice(run: Run, tmp_path: Path)
     assert out.endswith("2 clips: 2 ok\n")
 
 
+def test_one_folder_may_hold_two_pickles_of_a_name(run: Run, tmp_path: Path) -> None:
+    for name in ("small", "large"):
+        write_pickle(tmp_path / name / f"{CLIP}.pkl", small(sample_content()))
+    code, out, _ = run(tmp_path, tmp_path / "small", "--jobs=1")
+    assert code == 0
+    assert out.endswith("2 clips: 2 ok\n")
+
+
+def test_a_name_that_begins_with_a_dash(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a shell makes of `*.pkl`."""
+    monkeypatch.chdir(tmp_path)
+    name = "-abcdefghij_10_14.pkl"
+    write_pickle(tmp_path / name, small(sample_content()))
+    code, out, err = run(name, "--jobs=1")
+    assert (code, err) == (0, "")
+    assert out.endswith("1 clip: 1 ok\n")
+
+
 @pytest.mark.parametrize("missing", ["nowhere.pkl", "nowhere*.pkl", "nowhere.tar"])
 def test_what_is_not_there_is_a_broken_row(run: Run, tmp_path: Path, missing: str) -> None:
     code, out, err = run(tmp_path / missing)

@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from colour import Box, Planes, box_around, colour_matrix, joined, planes_from_rgb, rgb_from_planes
+from colour import (
+    Box,
+    Planes,
+    box_around,
+    colour_matrix,
+    joined,
+    linear_rgb,
+    planes_from_rgb,
+    rgb_from_planes,
+)
 
 Array = npt.NDArray[Any]
 SEED = 20190516
@@ -112,3 +121,8 @@ def test_a_box_holds_the_pixels_that_it_was_asked_for(column: int) -> None:
 def test_joined_holds_both() -> None:
     assert joined([(1, 2, 3, 4), (0, 3, 2, 9)]) == (0, 2, 3, 9)
     assert joined([]) == (0, 0, 0, 0)
+
+
+def test_linear_rgb_is_the_light_of_srgb() -> None:
+    assert linear_rgb((0.0, 0.04045, 1.0)) == pytest.approx((0.0, 0.04045 / 12.92, 1.0))
+    assert linear_rgb((0.5, 0.2, 0.04)) == pytest.approx((0.21404, 0.03310, 0.003096), abs=1e-5)

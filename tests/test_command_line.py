@@ -21,7 +21,9 @@ from conftest import CLIP, TIMES, white_picture
 from renderers import hide, needs_opendr
 from synthetic import Sound, body, decode, write_pickle, write_video
 
+import batch
 import visualise
+from batch import BatchOptions, BatchSummary
 from bodies import BodyOptions
 from downloaders import DownloadOptions
 from options import VisualiseOptions
@@ -155,9 +157,9 @@ def test_every_flag_reaches_its_option(
 ) -> None:
     met: list[Any] = []
 
-    def visualise_clip(path: Path, options: Any, progress: Any) -> Any:
+    def visualise_clip(source: Any, options: Any, progress: Any) -> Any:
         del progress
-        met.append((path, options))
+        met.append((source.path, options))
         return ClipReport(clip="clip")
 
     monkeypatch.setattr(visualise, "visualise_clip", visualise_clip)
@@ -181,7 +183,9 @@ def test_every_flag_reaches_its_option(
         *["--joint_regressor=r.pkl", "--keypoint_source=both", "--cache_dir=c"],
         *["--downloader=youtube-dl", "--url_base=http://127.0.0.1/", "--retry_failed"],
         *["--ytdlp_args=--limit-rate 2M", "--missing_video=blank"],
-        *["--blank_size=320x200@30000/1001"],
+        *["--blank_size=320x200@30000/1001", "--export_frames=0,1.5s"],
+        *["--layout=summary", "--views", "60,-7.5,top", "--nohud"],
+        *["--mesh_style=speed", "--trail=nose,left_wrist", "--timelapse_bodies=9"],
     )
     assert code == 0
     assert met.pop() == (
@@ -211,23 +215,84 @@ def test_every_flag_reaches_its_option(
             show_keypoints=False,
             mesh_colour=(1.0, 128 / 255, 0.0),
             mesh_alpha=0.25,
+            layout="summary",
+            views=(60.0, -7.5, "top"),
+            show_hud=False,
+            mesh_style="speed",
+            trail=("nose", "left_wrist"),
+            timelapse_bodies=9,
             antialias=True,
             camera_convention="outside",
             keypoint_units="frame",
             frames="labelled",
             outputs=frozenset({"video", "frames"}),
+            export_frames=("0", "1.5s"),
             video_crf=33,
         ),
     )
     assert run("--filename=c.pkl", "--mesh_colour=light_pink")[0] == 0
     assert met.pop()[1].mesh_colour == (0.9, 0.7, 0.7)
+    assert run("--filename=d.pkl", "--layout=side_by_side", "--views=-90")[0] == 0
+    assert met.pop()[1].views == (-90.0,)
+    assert run("--filename=d.pkl", "--layout=summary", "--views=")[0] == 0
+    assert met.pop()[1].views == ()
     assert run("--filename=d.pkl", "--renderer=opendr")[0] == 0
     assert met.pop()[1].renderer == "opendr"
 
 
+def test_flags_for_many_clips_reach_their_options(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[Any] = []
+
+    def visualise_batch(*given: Any) -> BatchSummary:
+        met.append(given)
+        return BatchSummary()
+
+    monkeypatch.setattr(batch, "visualise_batch", visualise_batch)
+    assert (
+        run("--filename=a.pkl", "b.pkl", "--output_dir=o", "c.pkl", "-abcdefghij_1_2.pkl")[0] == 0
+    )
+    inputs, options, chosen = met.pop()
+    names = [item.name for item in inputs]
+    assert names == ["a.pkl", "b.pkl", "c.pkl", "-abcdefghij_1_2.pkl"]
+    assert options == VisualiseOptions(output_dir=Path("o"))
+    assert chosen == BatchOptions(clip_timeout=1800)
+    given = ["--jobs=3", "--scheduler=tcp://host:8786", "--clip_timeout=0", "--overwrite"]
+    assert run(tmp_path, *given, "--retry_failed", "--max_failures=4")[0] == 0
+    _, options, chosen = met.pop()
+    assert options.download.retry_failed
+    assert chosen == BatchOptions(
+        jobs=3,
+        scheduler="tcp://host:8786",
+        clip_timeout=None,
+        overwrite=True,
+        retry_failed=True,
+        max_failures=4,
+    )
+
+
+def test_one_clip_needs_no_other_process_and_no_dask(make_clip: MakeClip, tmp_path: Path) -> None:
+    code = (
+        "import sys; from run_visualise import main; code = main(sys.argv)\n"
+        "heavy = {'batch', 'executors', 'distributed', 'dask', 'multiprocessing.connection'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else code)"
+    )
+    arguments = [f"--filename={make_clip()}", f"--output_dir={tmp_path / 'results'}"]
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 def test_flags_change_what_is_written(run: Run, make_clip: MakeClip, tmp_path: Path) -> None:
     pickle_path = make_clip()
-    flags = ["--outputs=video,frames", "--show_mesh=false", "--noshow_keypoints"]
+    flags = ["--outputs=video,frames", "--show_mesh=false", "--noshow_keypoints", "--nohud"]
     code, _, err = run("--filename", pickle_path, *flags, "--frames=labelled", "--video_crf=1")
     assert (code, err) == (0, "")
     frames = [f"{CLIP}/frames/{row:04d}.jpg" for row in range(len(TIMES))]
@@ -329,7 +394,15 @@ def test_help_lists_every_flag(run: Run) -> None:
     for name in (
         *["filename", "video", "video_dir", "smpl_face_path", "output_dir", "outputs", "frames"],
         *["camera_convention", "keypoint_units", "mesh_alpha", "mesh_colour", "video_crf"],
-        *["renderer", "[no]antialias", "[no]show_mesh", "[no]show_keypoints", "verbosity"],
+        *[
+            "export_frames",
+            "renderer",
+            "[no]antialias",
+            "[no]show_mesh",
+            "[no]show_keypoints",
+            "verbosity",
+        ],
+        *["layout", "views", "[no]hud", "mesh_style", "trail", "timelapse_bodies"],
     ):
         assert f"--{name}" in out
 
@@ -342,14 +415,21 @@ def test_help_lists_every_flag(run: Run) -> None:
     [
         ([], "--filename"),
         (["--filename"], "filename"),
-        (["clip.pkl"], "'clip.pkl'"),
-        (["--filename=a.pkl", "b.pkl"], "'b.pkl'"),
+        (["a.pkl", "b.pkl", "--video=v.mp4"], "--video"),
+        (["a.pkl", "b.pkl", "--jobs=0"], "jobs"),
+        (["a.pkl", "b.pkl", "--clip_timeout=-1"], "clip_timeout"),
+        (["a.pkl", "b.pkl", "--clip_timeout=nan"], "clip_timeout"),
+        (["a.pkl", "b.pkl", "--clip_timeout=inf"], "clip_timeout"),
+        (["a.pkl", "--scheduler=tcp://host:8786"], "--scheduler"),
         (["--filename=a.pkl", "--no_such_flag"], "no_such_flag"),
         (["--filename=a.pkl", "--frames=some"], "some"),
         (["--filename=a.pkl", "--camera_convention=x"], "camera_convention"),
         (["--filename=a.pkl", "--keypoint_units=px"], "keypoint_units"),
-        (["--filename=a.pkl", "--outputs=video,gif"], "gif"),
+        (["--filename=a.pkl", "--outputs=video,avi"], "avi"),
         (["--filename=a.pkl", "--outputs="], "outputs"),
+        (["--filename=a.pkl", "--export_frames="], "export_frames"),
+        (["--filename=a.pkl", "--export_frames=last"], "last"),
+        (["--filename=a.pkl", "--export_frames=3,1.5"], "1.5"),
         (["--filename=a.pkl", "--video_crf=52"], "52"),
         (["--filename=a.pkl", "--video_crf=-1"], "-1"),
         (["--filename=a.pkl", "--video_crf=good"], "good"),
@@ -360,7 +440,18 @@ def test_help_lists_every_flag(run: Run) -> None:
         (["--filename=a.pkl", "--mesh_colour=#ff80"], "#ff80"),
         (["--filename=a.pkl", "--renderer=gpu"], "gpu"),
         (["--filename=a.pkl", "--renderer=opendr", "--antialias"], "--antialias"),
+        (["--filename=a.pkl", "--renderer=opendr", "--mesh_style=wireframe"], "wireframes"),
+        (["--filename=a.pkl", "--mesh_style=cartoon"], "shaded|parts|normals|depth"),
+        (["--filename=a.pkl", "--trail=left_wrist,tail"], "right_ankle, right_knee"),
+        (["--filename=a.pkl", "--timelapse_bodies=1"], "--timelapse_bodies"),
         (["--filename=a.pkl", "--show_mesh=perhaps"], "perhaps"),
+        (["--filename=a.pkl", "--layout=six"], "six"),
+        (["--filename=a.pkl", "--views=90"], "--layout=summary"),
+        (["--filename=a.pkl", "--layout=turntable", "--views=90"], "--layout=side_by_side"),
+        (["--filename=a.pkl", "--layout=summary", "--views=60,up"], "'up'"),
+        (["--filename=a.pkl", "--layout=summary", "--views=361"], "'361'"),
+        (["--filename=a.pkl", "--layout=summary", "--views=nan"], "'nan'"),
+        (["--filename=a.pkl", "--layout=summary", "--views=1,2,3,4,5,6,7,8,9"], "at most 8"),
         (["--filename=a.pkl", "--flagfile=/no/such/file"], "/no/such/file"),
     ],
 )
@@ -544,7 +635,7 @@ def test_a_full_disk(make_clip: MakeClip, tmp_path: Path, outputs: str) -> None:
     """There is room for the report, not for the results."""
     arguments = [f"--filename={make_clip()}", f"--output_dir={tmp_path / 'results'}"]
     ran = subprocess.run(
-        [sys.executable, "-c", FULL, "2000", *arguments, f"--outputs={outputs}"],
+        [sys.executable, "-c", FULL, "4000", *arguments, f"--outputs={outputs}"],
         cwd=ROOT,
         env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "numba")},
         capture_output=True,
@@ -585,6 +676,28 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_ctrl_c(make_clip: MakeClip, tmp_path: Path) -> None:
+    long = write_video(tmp_path / "long.mp4", range(3000), picture=white_picture)
+    folder = tmp_path / "results" / CLIP
+    arguments = [f"--filename={make_clip()}", f"--video={long}"]
+    process = subprocess.Popen(
+        [sys.executable, "run_visualise.py", *arguments, f"--output_dir={tmp_path / 'results'}"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            wait_for(lambda: any(p.stat().st_size > 0 for p in folder.glob(".*.mp4.*")))
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert err == "run_visualise: interrupted; nothing half-written was left\n"
+    assert results(tmp_path) == [f"{CLIP}/report.json"]
 
 
 # Tracebacks

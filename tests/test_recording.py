@@ -432,8 +432,8 @@ def scene_of(
     def make() -> Any:
         met: list[Any] = []
 
-        def keep(folder: Path, scene: Any, properties: Any, options: Any) -> Any:
-            met.append((scene, properties, make_clip().with_suffix(".mp4")))
+        def keep(folder: Path, scene: Any, source: Any, composed: Any, options: Any) -> Any:
+            met.append((scene, source, make_clip().with_suffix(".mp4")))
             raise OutputError("enough")
 
         monkeypatch.setattr("visualise.open_outputs", keep)

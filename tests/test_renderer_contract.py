@@ -50,13 +50,14 @@ def check(
     vertices: Array,
     faces: Array,
     camera: Camera,
-    colour: tuple[float, ...] = LIGHT_BLUE,
+    colour: tuple[float, ...] | Array = LIGHT_BLUE,
     alpha: float = 1.0,
     under: Array | int = GREY,
+    is_lit: bool = True,
 ) -> None:
     """The mesh's colours inside it, what was there before outside, and no other outline."""
     height, width = picture.shape[:2]
-    expected, depth = reference_picture(vertices, faces, camera, (width, height), colour)
+    expected, depth = reference_picture(vertices, faces, camera, (width, height), colour, is_lit)
     under = np.broadcast_to(np.asarray(under, float), picture.shape)
     inside, outside = away_from_edges(depth), ~grown(np.isfinite(depth))
     assert inside.sum() > 40
@@ -105,6 +106,34 @@ def test_colours(make_renderer: MakeRenderer, colour: tuple[float, float, float]
     check(
         draw(make_renderer(faces), vertices, MIDDLE, colour=colour), vertices, faces, MIDDLE, colour
     )
+
+
+@pytest.mark.parametrize("is_lit", [True, False])
+@pytest.mark.parametrize("alpha", [1.0, 0.4])
+def test_a_colour_for_each_vertex(make_renderer: MakeRenderer, is_lit: bool, alpha: float) -> None:
+    vertices, faces = lumpy_body()
+    colours = np.random.default_rng(SEED).uniform(0, 1.2, (len(vertices), 3))
+    given = colours.copy()
+    options: dict[str, Any] = {"colour": colours, "alpha": alpha, "is_lit": is_lit}
+    picture = draw(make_renderer(faces), vertices, MIDDLE, **options)
+    check(picture, vertices, faces, MIDDLE, **options)
+    np.testing.assert_array_equal(colours, given)
+
+
+def test_without_lights_the_albedo_is_what_is_seen(make_renderer: MakeRenderer) -> None:
+    vertices, faces = lumpy_body()
+    picture = draw(make_renderer(faces), vertices, MIDDLE, colour=(1.4, 0.4, 0.0), is_lit=False)
+    inside = away_from_edges(reference_picture(vertices, faces, MIDDLE, SIZE, LIGHT_BLUE)[1])
+    np.testing.assert_allclose(picture[inside], np.broadcast_to([255, 102, 0], (inside.sum(), 3)))
+
+
+@pytest.mark.parametrize("colours", [np.zeros((5, 3)), np.zeros(4), np.zeros((1, 2, 3))])
+def test_colours_that_are_not_one_for_each_vertex(
+    make_renderer: MakeRenderer, colours: Array
+) -> None:
+    vertices, faces = lumpy_body()
+    with pytest.raises(ValueError, match=r"colours have shape"):
+        draw(make_renderer(faces), vertices, MIDDLE, colour=colours)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from fractions import Fraction
@@ -34,6 +35,7 @@ from errors import (
 )
 from options import VisualiseOptions
 from renderer import LIGHT_BLUE, LIGHT_PINK
+from report import VERSION
 from visualise import visualise_clip
 
 MakeClip = Callable[..., Path]
@@ -54,8 +56,15 @@ REPORT_FIELDS = [
     "camera_convention",
     "keypoint_units",
     "residual_px",
+    "jitter_mm",
+    "person_size",
     "vertices_source",
     "renderer",
+    "version",
+    "options",
+    "inputs",
+    "outputs",
+    "earlier_files",
     "seconds",
     "warnings",
     "error",
@@ -65,11 +74,12 @@ EXACT = 1  # a constant rate factor that leaves the picture nearly as it is
 
 
 def options(tmp_path: Path, **changes: Any) -> VisualiseOptions:
+    """Without the line of numbers, which would hide what is drawn below it."""
     return VisualiseOptions(
         output_dir=tmp_path / "results",
         video_crf=EXACT,
         download=DownloadOptions(downloader="none", cache_dir=tmp_path / "cache"),
-        **changes,
+        **{"show_hud": False, **changes},
     )
 
 
@@ -101,6 +111,24 @@ def test_the_report_of_a_clip_that_was_written(make_clip: MakeClip, tmp_path: Pa
     report = read_report(tmp_path)
     assert sorted(report) == sorted(REPORT_FIELDS)
     assert report.pop("seconds") == returned.seconds > 0
+    assert report.pop("jitter_mm") == 0  # its joints move with the camera only
+    assert 0.2 < report.pop("person_size") < 0.8
+    inputs = report.pop("inputs")
+    assert {name: Path(stamp["path"]).name for name, stamp in inputs.items()} == {
+        "pickle": pickle_path.name,
+        "faces": "smpl_faces.npy",
+        "video": f"{CLIP}.mp4",
+    }
+    data = pickle_path.read_bytes()
+    assert inputs["pickle"]["size"] == len(data)
+    assert inputs["pickle"]["sha256"] == hashlib.sha256(data).hexdigest()
+    assert inputs["video"]["mtime_ns"] == pickle_path.with_suffix(".mp4").stat().st_mtime_ns
+    recorded = report.pop("options")
+    assert recorded["outputs"] == ["video"]
+    assert recorded["video_crf"] == EXACT
+    assert recorded["blank_size"] == [640, 360, "25"]
+    assert recorded["body"]["smpl_model"] is None
+    assert not {"output_dir", "video_dirs", "download", "codec_threads"} & set(recorded)
     residual = report.pop("residual_px")
     assert 0 <= residual["median"] <= residual["max"] < 0.01
     assert report == {
@@ -121,6 +149,9 @@ def test_the_report_of_a_clip_that_was_written(make_clip: MakeClip, tmp_path: Pa
         "keypoint_units": "height",
         "vertices_source": "file",
         "renderer": "fast",
+        "version": VERSION,
+        "outputs": {f"{CLIP}.mp4": result(tmp_path).stat().st_size},
+        "earlier_files": [],
         "warnings": [],
         "error": None,
     }
@@ -364,6 +395,33 @@ def test_frames_alone_replace_the_older_ones(make_clip: MakeClip, tmp_path: Path
     assert files_in(result(tmp_path).parent) == sorted(["frames", *files_in(folder), "report.json"])
 
 
+# A poster
+
+
+def brightness_coded(number: int, width: int, height: int) -> Any:
+    return np.full((height, width, 3), 60 + 5 * number, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("times", "shown"),
+    [
+        ([0.04, 0.2, 0.4, 0.56, 0.8], 14),  # the first from the middle on
+        ([0.2, 0.24, 0.28], 5),  # else the first
+    ],
+)
+def test_a_poster(make_clip: MakeClip, tmp_path: Path, times: list[float], shown: int) -> None:
+    pickle_path = make_clip(**body(times).content)
+    write_video(pickle_path.with_suffix(".mp4"), picture=brightness_coded, size=(800, 600))
+    outputs = frozenset({"poster"})
+    chosen = options(tmp_path, outputs=outputs, show_mesh=False, show_keypoints=False)
+    report = visualise_clip(pickle_path, chosen)
+    assert list(report.outputs) == ["poster.jpg"]
+    poster = cv2.imread(str(result(tmp_path).parent / "poster.jpg"))
+    assert poster is not None
+    assert poster.shape == (288, 384, 3)
+    assert poster[40:200].mean() == pytest.approx(60 + 5 * shown, abs=1.5)
+
+
 # Where the video comes from
 
 
@@ -415,6 +473,11 @@ def test_a_video_that_does_not_say_how_long_it_is(make_clip: MakeClip, tmp_path:
 # Results
 
 
+def test_the_version_is_the_projects() -> None:
+    project = (Path(__file__).parent.parent / "pyproject.toml").read_text()
+    assert f'\nversion = "{VERSION}"\n' in project
+
+
 def test_two_clips_of_one_video_do_not_collide(make_clip: MakeClip, tmp_path: Path) -> None:
     names = [f"{VIDEO_ID}_155_156", f"{VIDEO_ID}_156_157"]
     for name in names:
@@ -432,6 +495,25 @@ def test_a_second_run_replaces_the_result(make_clip: MakeClip, tmp_path: Path) -
     with pytest.raises(VideoNotFoundError):
         visualise_clip(pickle_path, options(tmp_path))
     assert read_report(tmp_path)["status"] == "failed"
+
+
+def test_a_failed_run_keeps_the_older_result_and_says_so(
+    make_clip: MakeClip, tmp_path: Path
+) -> None:
+    pickle_path = make_clip()
+    visualise_clip(pickle_path, options(tmp_path))
+    older = result(tmp_path).read_bytes()
+    pickle_path.with_suffix(".mp4").write_bytes(b"<html>")
+    with pytest.raises(VideoNotFoundError):
+        visualise_clip(pickle_path, options(tmp_path))
+    assert result(tmp_path).read_bytes() == older
+    report = read_report(tmp_path)
+    assert (report["status"], report["outputs"]) == ("failed", {})
+    assert report["earlier_files"] == [f"{CLIP}.mp4"]
+    visualise_clip(make_clip(), options(tmp_path, outputs=frozenset({"frames"})))
+    report = read_report(tmp_path)
+    assert (report["status"], report["outputs"]) == ("ok", {"frames": len(TIMES)})
+    assert report["earlier_files"] == [f"{CLIP}.mp4"]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 from synthetic import decode
 from viewing import ROOT
 
-import notebook
+import inline_video
 from downloaders import DownloadOptions
 from errors import InputError, VideoNotFoundError
 from visualise import ClipReport, VisualiseOptions, show, visualise_clip
@@ -112,7 +112,7 @@ def test_warnings_are_shown_as_text(make_clip: MakeClip, tmp_path: Path) -> None
 def test_a_large_video_is_not_put_into_a_notebook(
     make_clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notebook, "EMBEDDED_BYTES", 1000)
+    monkeypatch.setattr(inline_video, "EMBEDDED_BYTES", 1000)
     shown = show(make_clip(), options(tmp_path))
     html = shown._repr_html_()
     assert shown.video is None

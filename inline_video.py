@@ -2,7 +2,7 @@
 
     read_result(Path("results/KV4jIAq3WJo_155_165"))     # last line of a cell
 
-Nothing of a notebook is needed to import it. Covered by tests/test_notebook.py.
+Nothing of a notebook is needed to import it. Covered by tests/test_inline_video.py.
 """
 
 from __future__ import annotations
