@@ -22,12 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 import visualise
-from benchmarks.clip import CRF, NAME, SAMPLES, SIZES, seconds, write_clip, write_pickle
+from benchmarks.clip import CRF, NAME, SAMPLES, seconds, write_clip, write_pickle
 from bodies import BodyOptions
 from options import VisualiseOptions
 
 Array = npt.NDArray[Any]
 
+SIZES = ((340, 256), (640, 360))  # of the clip; the grid has three by two of them
 REPEATS = 5
 TARGET = 1.35
 PANELS = 6
