@@ -136,7 +136,7 @@ class PanelLayout:
             contents: of the panels, from left to right, then from top to bottom.
         """
         self._contents = contents
-        self._canvas = Canvas([content.panel for content in contents], scene, options.show_hud)
+        self._canvas = Canvas([content.panel for content in contents], scene, options.show_hud is not False)
         self.width, self.height = self._canvas.width, self._canvas.height
         scale = self._canvas.scale
         in_panel = dataclasses.replace(

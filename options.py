@@ -40,7 +40,8 @@ class VisualiseOptions:
           or the overlay beside a view that circles the body.
         views: from where else the mesh is shown, for the layouts `side_by_side` and `summary`;
           None for what the layout has: none, and 60° to either side.
-        show_hud: whether to write each frame's time, number, label and residual into it.
+        show_hud: whether to write each frame's time, number, label and residual into it; None for
+          wherever that covers nothing of the video, which is every layout but `overlay`.
         show_mesh: whether to draw the mesh.
         show_keypoints: whether to draw the 2D keypoints.
         keypoint_source: the file's, those regressed from the mesh, or both, the latter pale.
@@ -72,7 +73,7 @@ class VisualiseOptions:
     body: BodyOptions = dataclasses.field(default_factory=BodyOptions)
     layout: Literal["overlay", "side_by_side", "summary", "turntable"] = "overlay"
     views: tuple[View, ...] | None = None
-    show_hud: bool = True
+    show_hud: bool | None = None
     show_mesh: bool = True
     show_keypoints: bool = True
     keypoint_source: Literal["file", "model", "both"] = "file"

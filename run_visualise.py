@@ -399,7 +399,11 @@ def _define_flags() -> flags.FlagValues:
         flag_values=values,
     )
     flags.DEFINE_boolean(
-        "hud", True, "Write each frame's time, number, label and residual.", flag_values=values
+        "hud",
+        None,
+        "Write each frame's time, number, label and residual; the default is to where that covers "
+        "nothing of the video: not with --layout=overlay.",
+        flag_values=values,
     )
     flags.DEFINE_boolean("show_mesh", True, "Draw the mesh.", flag_values=values)
     flags.DEFINE_boolean("show_keypoints", True, "Draw the 2D keypoints.", flag_values=values)
