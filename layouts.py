@@ -90,8 +90,6 @@ class OverlayLayout:
         """Prepares what all frames share."""
         self.width, self.height = scene.width, scene.height
         self._stroke = stroke_unit(self.width, self.height)
-        self._figure = Figure(scene, options)
-        self.renderer_name = self._figure.renderer_name
         self._timeline = Timeline(self.width, self.height, scene.annotations.time, scene.duration)
         letters = lettering(min(self.width, self.height))
         self._margin = round(min(self.width, self.height) / 90) * 2
@@ -104,6 +102,9 @@ class OverlayLayout:
                 scene.frame_rate,
                 self.width - 2 * self._margin,
             )
+        hud_rows = 0 if self._hud is None else self._margin + self._hud.height
+        self._figure = Figure(scene, options, hud_rows)
+        self.renderer_name = self._figure.renderer_name
 
     def compose(self, frame: VideoFrame, row: int | None) -> VideoFrame:
         """See `Layout.compose`."""
@@ -174,8 +175,8 @@ class Figure:
         renderer_name: what draws the mesh; None where none is drawn.
     """
 
-    def __init__(self, scene: ClipScene, options: VisualiseOptions) -> None:
-        """Prepares what all frames share."""
+    def __init__(self, scene: ClipScene, options: VisualiseOptions, hud_rows: int = 0) -> None:
+        """Prepares what all frames share; `hud_rows` at the top of the overlay are taken."""
         self._stroke = stroke_unit(scene.width, scene.height)
         self._camera = scene.camera
         self._vertices = scene.body.vertices
@@ -187,7 +188,7 @@ class Figure:
         self.renderer_name = None if self._painter is None else self._painter.renderer_name
         self._legend = None
         if self._painter is not None and self._painter.scale is not None:
-            self._legend = Legend(self._painter.scale, scene.width, scene.height)
+            self._legend = Legend(self._painter.scale, scene.width, scene.height, hud_rows)
         self._keypoints = _keypoints(scene.body, scene.camera, options)
         self._trail = _trail(scene, options, self._stroke)
         self._times = scene.annotations.time
