@@ -63,14 +63,21 @@ class ColourScale:
 
 
 class Legend:
-    """A colour scale as a strip in the picture's lower left corner, above the timeline.
+    """A colour scale as a strip in the picture's upper left corner.
 
     Attributes:
         bounds: the pixels that it covers.
     """
 
-    def __init__(self, scale: ColourScale, width: int, height: int) -> None:
-        """Paints it for a picture of `width` × `height`; cut off where that has no room for it."""
+    def __init__(self, scale: ColourScale, width: int, height: int, below: int = 0) -> None:
+        """Paints it, to be cut off where the picture has no room for it.
+
+        Args:
+            scale: what it shows.
+            width: columns of the picture.
+            height: rows of the picture.
+            below: rows at the picture's top that something else needs.
+        """
         letters = lettering(min(width, height))
         gap = letters.size // 2
         thick = max(4, round(0.7 * letters.size))
@@ -93,8 +100,9 @@ class Legend:
                 strip_box = (slice(top, top + thick), slice(left, left + len(piece)))
                 plate[strip_box], opacity[strip_box] = np.rint(255 * piece), 1
                 left += len(piece) + gap
-        self._plate, self._opacity = plate, opacity
-        above = max(0, height - 2 * gap - letters.line)
+        ink = (plate[..., :1].astype(np.float32) - _PLATE) / (_INK[0] - _PLATE)
+        self._plate, self._opacity = plate, np.maximum(opacity, np.minimum(ink, 1))
+        above = gap + below
         self.bounds: Bounds = (gap, above, gap + columns - 1, above + letters.line - 1)
 
     def draw(self, picture: Array, left: int = 0, top: int = 0) -> None:

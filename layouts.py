@@ -10,7 +10,6 @@ Covered by tests/test_layouts.py.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -91,8 +90,6 @@ class OverlayLayout:
         """Prepares what all frames share."""
         self.width, self.height = scene.width, scene.height
         self._stroke = stroke_unit(self.width, self.height)
-        self._figure = Figure(scene, options)
-        self.renderer_name = self._figure.renderer_name
         self._timeline = Timeline(self.width, self.height, scene.annotations.time, scene.duration)
         letters = lettering(min(self.width, self.height))
         self._margin = round(min(self.width, self.height) / 90) * 2
@@ -105,13 +102,16 @@ class OverlayLayout:
                 scene.frame_rate,
                 self.width - 2 * self._margin,
             )
+        hud_rows = 0 if self._hud is None else self._margin + self._hud.height
+        self._figure = Figure(scene, options, hud_rows)
+        self.renderer_name = self._figure.renderer_name
 
     def compose(self, frame: VideoFrame, row: int | None) -> VideoFrame:
         """See `Layout.compose`."""
         self._figure.overlay(frame, row, float(frame.time))
         if self._hud is not None:
-            top = self._margin + self._figure.legend_rows
-            self._hud.draw(frame, self._margin, top, frame.number, float(frame.time), row)
+            margin = self._margin
+            self._hud.draw(frame, margin, margin, frame.number, float(frame.time), row)
         return frame
 
     def draw_time(self, composed: VideoFrame, row: int | None) -> None:
@@ -136,7 +136,9 @@ class PanelLayout:
             contents: of the panels, from left to right, then from top to bottom.
         """
         self._contents = contents
-        self._canvas = Canvas([content.panel for content in contents], scene, options.show_hud is not False)
+        self._canvas = Canvas(
+            [content.panel for content in contents], scene, options.show_hud is not False
+        )
         self.width, self.height = self._canvas.width, self._canvas.height
         scale = self._canvas.scale
         in_panel = dataclasses.replace(
@@ -170,11 +172,10 @@ class Figure:
 
     Attributes:
         renderer_name: what draws the mesh; None where none is drawn.
-        legend_rows: rows that the legend takes at the top of the overlay, even.
     """
 
-    def __init__(self, scene: ClipScene, options: VisualiseOptions) -> None:
-        """Prepares what all frames share."""
+    def __init__(self, scene: ClipScene, options: VisualiseOptions, hud_rows: int = 0) -> None:
+        """Prepares what all frames share; `hud_rows` at the top of the overlay are taken."""
         self._stroke = stroke_unit(scene.width, scene.height)
         self._camera = scene.camera
         self._vertices = scene.body.vertices
@@ -184,10 +185,9 @@ class Figure:
             solid = dataclasses.replace(options, mesh_alpha=1.0)
             self._solid_painter = make_painter(scene, solid)  # there is nothing to shine through
         self.renderer_name = None if self._painter is None else self._painter.renderer_name
-        self._legend, self.legend_rows = None, 0
+        self._legend = None
         if self._painter is not None and self._painter.scale is not None:
-            self._legend = Legend(self._painter.scale, scene.width, scene.height)
-            self.legend_rows = math.ceil(self._legend.bounds[3] / 2) * 2
+            self._legend = Legend(self._painter.scale, scene.width, scene.height, hud_rows)
         self._keypoints = _keypoints(scene.body, scene.camera, options)
         self._trail = _trail(scene, options, self._stroke)
         self._times = scene.annotations.time
