@@ -41,31 +41,45 @@ def are_neighbours(time: Array) -> Array:
 
 
 def jitter_mm(time: Array, joints_3d: Array) -> float | None:
-    """How much the joints shake: their acceleration, over neighbouring labels only.
-
-    It is the median, over runs of three neighbouring labels, of the mean length of the joints'
-    accelerations: second divided differences over the labels' own times.
+    """How much the joints shake: the median of `label_jitter_mm`.
 
     Args:
         time: (N,) seconds, ascending.
         joints_3d: (N, J, 3) metres; not finite where unknown.
 
     Returns:
-        Millimetres per frame squared, where a frame is the usual step between labels; None where
-        no three neighbouring labels know a joint.
+        Millimetres per frame squared; None where no three neighbouring labels know a joint.
     """
+    jitter = label_jitter_mm(time, joints_3d)
+    known = jitter[np.isfinite(jitter)]
+    return float(np.median(known)) if known.size else None
+
+
+def label_jitter_mm(time: Array, joints_3d: Array) -> Array:
+    """The joints' acceleration at each label: a mean of lengths, over neighbouring labels only.
+
+    It is the second divided difference over the times of the label and its two neighbours.
+
+    Args:
+        time: (N,) seconds, ascending.
+        joints_3d: (N, J, 3) metres; not finite where unknown.
+
+    Returns:
+        (N,) float64 millimetres per frame squared, where a frame is the usual step between labels;
+        NaN where three neighbouring labels do not know a joint.
+    """
+    jitter = np.full(len(time), np.nan)
     step, near = usual_step(time), are_neighbours(time)
     middle = 1 + np.flatnonzero(near[:-1] & near[1:])
     if step is None or not len(middle):
-        return None
+        return jitter
     frames = np.diff(time)[:, None, None] / step
     before, after = frames[middle - 1], frames[middle]
     with np.errstate(invalid="ignore", over="ignore"):
         came = (joints_3d[middle] - joints_3d[middle - 1]) / before
         goes = (joints_3d[middle + 1] - joints_3d[middle]) / after
-        lengths = mean_length(2 * (goes - came) / (before + after))
-    known = lengths[np.isfinite(lengths)]
-    return float(1000 * np.median(known)) if known.size else None
+        jitter[middle] = 1000 * mean_length(2 * (goes - came) / (before + after))
+    return jitter
 
 
 def mean_length(vectors: Array) -> Array:

@@ -25,7 +25,8 @@ from annotations import NUM_KEYPOINTS
 from camera import SHARED_WITH_SMPL
 from errors import OutputError
 from keypoints import JOINT_NAMES, LIMBS, side_colour
-from renderer import LIGHT_BLUE, Colour
+from measures import label_jitter_mm
+from renderer import LIGHT_BLUE, Colour, vertex_normals
 from scene import ClipScene
 from video_io import VideoFrame, VideoProperties, VideoWriter
 from viewer import load_rerun
@@ -40,14 +41,13 @@ RESIDUAL, JITTER, SCALE = f"{LABEL}/residual", f"{LABEL}/jitter", f"{LABEL}/scal
 
 _CURVES = {
     RESIDUAL: ("Residual: 3D to 2D joints, px", (255, 170, 60)),
-    JITTER: ("Jitter: joint acceleration, m/s²", (235, 110, 170)),
+    JITTER: ("Jitter: joint acceleration, mm/frame²", (235, 110, 170)),
     SCALE: ("Camera scale, px/m", (110, 190, 255)),
 }
 _MESH_OPACITY = 150  # of 255: the skeleton inside is seen
 _JOINT_RADIUS_M, _LIMB_RADIUS_M = 0.022, 0.01
 _JOINT_RADIUS_UI, _LIMB_RADIUS_UI = 3.5, 1.5
 _EYE = np.array([0.36, -0.16, -0.8])  # a little beside the camera and above it; times the size
-_LONGEST_GAP = 1.5  # of the usual step between labels; what is farther apart is not one movement
 _PLAYED_FORMATS = ("yuv420p", "yuvj420p")  # what browsers decode of H.264
 _FRAMES_HELD = 12  # before they are written: few large pieces load faster than many small ones
 _NORMAL_STEPS = 64  # to 1: no eye sees it, and the file needs half as much for normals
@@ -71,7 +71,7 @@ def open_recording(
     - `label/body`: the mesh and the skeleton of the file's 3D joints, in metres and camera axes:
       x right, y down, z away.
     - `label/residual`: median distance between projected 3D joints and 2D keypoints, in pixels;
-      `label/jitter`: see `joint_accelerations`; `label/scale`: the camera's, pixels per metre.
+      `label/jitter`: see `measures.label_jitter_mm`; `label/scale`: the camera's, pixels per metre.
 
     A label stands at the time of the frame that it belongs to; a frame without one shows none.
 
@@ -195,10 +195,10 @@ class _Recording:
         self._stream.log(f"{BODY}/mesh", mesh)
 
     def _log_curves(self) -> None:
-        camera = self._scene.camera
+        camera, annotations = self._scene.camera, self._scene.annotations
         curves = {
             RESIDUAL: self._residuals,
-            JITTER: joint_accelerations(self._scene.annotations.time, self._joints),
+            JITTER: label_jitter_mm(annotations.time, annotations.joints_3d),
             SCALE: camera.cameras_px[:, 0],
         }
         for entity, of_row in curves.items():
@@ -283,51 +283,6 @@ def skeleton(scene: ClipScene) -> Array:
     joints = np.full((len(given), NUM_KEYPOINTS, 3), np.nan)
     joints[:, SHARED_WITH_SMPL[:, 1]] = given[:, SHARED_WITH_SMPL[:, 0]]
     return joints
-
-
-def joint_accelerations(time: Array, joints_3d: Array) -> Array:
-    """How much the body trembles at each label: the mean over its joints of their acceleration.
-
-    It is the length of the second divided difference over the label and its two neighbours.
-    Labels with a gap between them are not neighbours.
-
-    Args:
-        time: (N,) seconds, ascending.
-        joints_3d: (N, J, 3) metres; not finite where unknown.
-
-    Returns:
-        (N,) metres per second squared; NaN where no joint is known in three neighbouring labels.
-    """
-    accelerations = np.full(len(time), np.nan)
-    steps = np.diff(time)
-    if not (steps > 0).any():
-        return accelerations
-    is_near = (steps > 0) & (steps <= _LONGEST_GAP * np.median(steps[steps > 0]))
-    middle = 1 + np.flatnonzero(is_near[:-1] & is_near[1:])
-    before, after = steps[middle - 1, None, None], steps[middle, None, None]
-    came = (joints_3d[middle] - joints_3d[middle - 1]) / before
-    goes = (joints_3d[middle + 1] - joints_3d[middle]) / after
-    lengths = np.linalg.norm(2 * (goes - came) / (before + after), axis=2)
-    known = np.isfinite(lengths)
-    with np.errstate(invalid="ignore"):  # none known: 0 / 0
-        accelerations[middle] = np.where(known, lengths, 0.0).sum(1) / known.sum(1)
-    return accelerations
-
-
-def vertex_normals(vertices: Array, faces: Array) -> Array:
-    """(V, 3) float32 normals of length 1, area-weighted; zero where a vertex has none.
-
-    Args:
-        vertices: (V, 3) metres.
-        faces: (F, 3) corners of each triangle, counter-clockwise seen from outside.
-    """
-    a, b, c = np.moveaxis(vertices[faces], 1, 0)
-    of_face = np.repeat(np.cross(b - a, c - a), 3, axis=0)
-    corners = faces.ravel()
-    sums = [np.bincount(corners, of_face[:, axis], len(vertices)) for axis in range(3)]
-    normals = np.stack(sums, 1)
-    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-    return (normals / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
 
 
 def _drawn(points: Array) -> tuple[Array, Array]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from measures import are_neighbours, jitter_mm, person_size
+from measures import are_neighbours, jitter_mm, label_jitter_mm, person_size
 
 Array = Any
 
@@ -54,6 +54,13 @@ def test_one_jump_is_no_jitter() -> None:
     joints = falling(time)
     joints[30] += 1.0
     assert jitter_mm(time, joints) == g_per_frame(0.04)
+
+
+def test_each_label_between_neighbours_has_its_jitter() -> None:
+    time = np.array([0.0, 0.1, 0.2, 0.3, 1.0, 1.1])
+    met = label_jitter_mm(time, falling(time))
+    assert met[1:3].tolist() == [g_per_frame(0.1)] * 2
+    assert np.isnan(met[[0, 3, 4, 5]]).all()
 
 
 @pytest.mark.parametrize("time", [[], [1.0], [0.0, 0.1], [0.5, 0.5, 0.5], [0.0, 0.1, 9.0]])

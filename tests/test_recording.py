@@ -28,7 +28,8 @@ from errors import OutputError
 from keypoints import LIMBS, side_colour
 from labels import LabelMatcher
 from options import VisualiseOptions
-from recording import joint_accelerations, open_recording, vertex_normals
+from recording import open_recording
+from renderer import checked_faces, vertex_normals
 from video_io import VideoReader
 from visualise import visualise_clip
 
@@ -169,7 +170,9 @@ def test_the_mesh_is_the_files_own_with_normals(plain: Contents) -> None:
     for mesh in plain.column("label/body/mesh", "Mesh3D:vertex_positions").values():
         np.testing.assert_array_equal(mesh, vertices)
     for normals in plain.column("label/body/mesh", "Mesh3D:vertex_normals").values():
-        np.testing.assert_allclose(normals, vertex_normals(vertices, faces), atol=0.01)
+        np.testing.assert_allclose(
+            normals, vertex_normals(vertices, checked_faces(faces)), atol=0.01
+        )
     fixed = plain.fixed["label/body/mesh"]
     np.testing.assert_array_equal(fixed["Mesh3D:triangle_indices"], faces)
 
@@ -241,40 +244,6 @@ def test_curves_are_known_where_labels_are(make_clip: MakeClip, tmp_path: Path) 
     scale = [float(curves["scale"][frame][0]) for frame in LABELLED]
     np.testing.assert_allclose(scale, HEIGHT * content["cameras"][:, 0])
     assert [float(curves["jitter"][frame][0]) for frame in (1, 6)] == [0.0, 0.0]
-
-
-def test_acceleration_is_in_metres_per_second_squared() -> None:
-    time = np.array([0.0, 0.03, 0.07, 0.1, 0.5, 0.53])
-    joints = np.zeros((6, 2, 3))
-    joints[:, 0, 1] = 0.5 * 9.81 * time**2
-    joints[2, 1] = np.nan
-    met = joint_accelerations(time, joints)
-    np.testing.assert_allclose(met[[1, 2]], 9.81)
-    assert np.isnan(met[[0, 3, 4, 5]]).all()
-
-
-@pytest.mark.parametrize("count", [0, 1, 2])
-def test_two_labels_have_no_acceleration(count: int) -> None:
-    met = joint_accelerations(np.arange(count) / 25, np.zeros((count, 19, 3)))
-    assert met.shape == (count,)
-    assert np.isnan(met).all()
-
-
-def test_normals_have_length_one_and_point_outwards() -> None:
-    vertices, faces = body_mesh()
-    normals = vertex_normals(vertices, faces)
-    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-6)
-    exact = vertices / np.array([0.3, 0.8, 0.2]) ** 2
-    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
-    turned = np.sign((normals * exact).sum(1))
-    assert (turned == turned[0]).all()  # as the faces are: all out, or all in
-    assert np.abs((normals * exact).sum(1)).min() > 0.98
-
-
-def test_a_vertex_of_no_triangle_has_no_normal() -> None:
-    vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [5, 5, 5]], np.float32)
-    normals = vertex_normals(vertices, np.array([[0, 1, 2]]))
-    assert normals.tolist() == [[0, 0, 1]] * 3 + [[0, 0, 0]]
 
 
 # The video
