@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
     """
     values = _define_flags()
     try:
-        inputs = values(without_leading_dashes(arguments))[1:]
+        inputs = _parsed(values, arguments)
         if values.help:
             print(__doc__.partition("\n\n")[0], values.get_help(), sep="\n")
             return _OK
@@ -82,6 +82,14 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("run_visualise: interrupted; nothing half-written was left", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _parsed(values: flags.FlagValues, arguments: list[str]) -> list[str]:
+    """Reads the flags; returns the arguments that are none."""
+    try:
+        return list(values(without_leading_dashes(arguments))[1:])
+    except ValueError as error:  # what absl makes of --noshow_mesh=1
+        raise flags.Error(str(error)) from error
 
 
 def _run(inputs: list[str], options: VisualiseOptions, values: flags.FlagValues) -> int:

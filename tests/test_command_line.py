@@ -388,6 +388,13 @@ def test_a_progress_bar_on_a_terminal_only(
     assert terminal.getvalue().endswith("\r")  # it cleans up behind itself
 
 
+def test_a_no_flag_with_a_value_is_wrong_usage(run: Run) -> None:
+    code, _, err = run("--filename=a.pkl", "--noshow_mesh=1")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "--noshow_mesh" in err
+
+
 def test_help_lists_every_flag(run: Run) -> None:
     code, out, err = run("--help")
     assert (code, err) == (0, "")
