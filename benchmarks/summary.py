@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 import tempfile
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,9 @@ def main() -> None:
             )
 
 
-def measure(folder: Path) -> list[SummaryTimes]:
-    """Times every size; leaves clips and pickles in `folder`."""
+def measure(folder: Path) -> Iterator[SummaryTimes]:
+    """Times one size after the other; leaves clips and pickles in `folder`."""
     write_pickle(folder)
-    rows = []
     for width, height in SIZES:
         video = write_clip(folder, width, height)
         options = VisualiseOptions(
@@ -102,8 +102,7 @@ def measure(folder: Path) -> list[SummaryTimes]:
         tile()
         times = [(seconds(tile), seconds(tile_half), seconds(draw)) for _ in range(REPEATS)]
         tiled, white, drawn = (list(column) for column in zip(*times, strict=True))
-        rows.append(SummaryTimes(width, height, tiled, white, drawn))
-    return rows
+        yield SummaryTimes(width, height, tiled, white, drawn)
 
 
 def encode_grid(video: Path, to: Path, size: tuple[int, int], filled: int) -> None:
