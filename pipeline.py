@@ -19,7 +19,9 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-_DEPTH = 4  # items between two stages: enough to overlap, little enough to bound memory
+# Items between two stages: an encoder takes several at once and then none for a while; and few
+# enough to bound memory.
+_DEPTH = 10
 
 
 class _End:

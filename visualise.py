@@ -14,6 +14,7 @@ import dataclasses
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from annotations import ClipAnnotations, parse_annotations
@@ -186,8 +187,12 @@ def _draw_frames(
 
 def _read_annotations(source: ClipSource, report: ClipReport) -> ClipAnnotations:
     data = source.read()
-    report.inputs["pickle"] = pickle_stamp(source, data)
-    annotations = parse_annotations(data, source.name)
+    with ThreadPoolExecutor(1) as beside:  # its digest takes as long as reading what it holds
+        stamp = beside.submit(pickle_stamp, source, data)
+        try:
+            annotations = parse_annotations(data, source.name)
+        finally:
+            report.inputs["pickle"] = stamp.result()
     report.warnings += annotations.warnings
     report.jitter_mm = _rounded(jitter_mm(annotations.time, annotations.joints_3d))
     return annotations
