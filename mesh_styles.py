@@ -30,8 +30,8 @@ from wireframe import WireframeRenderer
 Array = npt.NDArray[Any]
 
 PART_COLOURS: dict[str, tuple[int, int, int]] = {
-    "head": (170, 145, 175),
-    "torso": (150, 150, 155),
+    "head": (112, 94, 118),
+    "torso": (172, 172, 172),
     "left_upper_arm": (205, 60, 50),
     "left_forearm": (240, 120, 90),
     "left_hand": (253, 190, 165),

@@ -20,9 +20,10 @@ from renderer import LIGHT_BLUE, Colour, FastRenderer
 
 Array = npt.NDArray[Any]
 
-_WIDEST = 1.0  # pixels
+_SHARE = 0.2  # of an edge's length is a line's width: lines never fill what lies between them …
+_WIDEST = 1.0  # … in pixels, and …
+_THINNEST = 0.2  # … where triangles are smaller than pixels: three of these still veil a pixel
 _ON_EDGE = 1e-9
-_SHARE = 0.2  # of an edge's length: lines never fill the triangles between them
 
 
 class WireframeRenderer(FastRenderer):
@@ -31,11 +32,8 @@ class WireframeRenderer(FastRenderer):
     The triangles are drawn by their distance to the three edges, so that what is hidden needs no
     tolerance (Bærentzen et al., "Single-pass wireframe rendering", SIGGRAPH 2006 sketches). Lines
     are a pixel wide, and thinner where triangles are small: a mesh of few pixels is veiled evenly.
+    They are smooth whether `antialias` is asked for or not.
     """
-
-    def __init__(self, faces: Array) -> None:
-        """See `FastRenderer`; lines are smooth without being asked."""
-        super().__init__(faces)
 
     def draw(
         self,
@@ -123,4 +121,4 @@ def _line_width(points: Array, faces: Array) -> float:
             total += area
             count += 1
     edge = 1.52 * math.sqrt(total / max(count, 1))  # of an equilateral triangle
-    return min(_WIDEST, _SHARE * edge)
+    return min(max(_SHARE * edge, _THINNEST), _WIDEST)
