@@ -198,7 +198,7 @@ def _heading() -> str:
         "Written by `python -m benchmarks`. Everything in a table ran in turn, in one run; "
         "ratios are medians over the rounds.\n\n"
         f"- {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}, {_processor()}, "
-        f"{os.cpu_count()} cores, {platform.system()} {platform.release()}\n"
+        f"{os.cpu_count()} cores, {platform.system()}\n"
         f"- Python {platform.python_version()}, {versions}"
     )
 
