@@ -21,8 +21,10 @@ from annotations import validate
 from bodies import ClipBody
 from camera import View, resolve_camera, seen_from
 from colour import Box, colour_matrix
+from colour_scale import ColourScale, Legend
 from errors import BodyModelError
 from layouts import Layout, PanelLayout, make_layout
+from mesh_styles import make_painter
 from options import VisualiseOptions
 from renderer import FastRenderer
 from scene import ClipScene
@@ -389,6 +391,28 @@ def test_the_overlay_has_its_numbers_in_a_corner() -> None:
         ),
         make_frame(tiny),
     )
+
+
+def test_the_numbers_stand_below_the_legend() -> None:
+    """Where they would otherwise cover it nothing of it changes."""
+    size = (340, 256)
+    scene = make_scene(size)
+    plain, numbered = (
+        make_layout(scene, options("overlay", show_hud=show, mesh_style="speed"))
+        .compose(make_frame(size), 0)
+        .picture()
+        for show in (False, True)
+    )
+    changed = np.flatnonzero((plain != numbered).any((1, 2)))
+    legend = Legend(make_painter_scale(scene), *size)
+    assert legend.bounds[3] < changed[0] < legend.bounds[3] + 12
+
+
+def make_painter_scale(scene: ClipScene) -> ColourScale:
+    painter = make_painter(scene, options("overlay", mesh_style="speed"))
+    assert painter is not None
+    assert painter.scale is not None
+    return painter.scale
 
 
 # The turntable
