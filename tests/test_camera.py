@@ -8,7 +8,15 @@ import numpy.typing as npt
 import pytest
 
 from annotations import ClipAnnotations, validate
-from camera import ResolvedCamera, WeakPerspectiveCamera, fit_cameras, resolve_camera
+from camera import (
+    ResolvedCamera,
+    View,
+    WeakPerspectiveCamera,
+    fit_cameras,
+    resolve_camera,
+    seen_from,
+    turn,
+)
 
 Array = npt.NDArray[Any]
 SEED = 894621
@@ -371,3 +379,35 @@ def test_the_camera_of_a_row_puts_joints_on_keypoints() -> None:
     for row in range(N):
         landed = resolved.camera(row).project(joints[row])
         np.testing.assert_allclose(landed, clip.keypoints_px[row], atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1 / 3, 2.0])
+def test_a_picture_of_another_size_shows_the_same(factor: float) -> None:
+    """Pixels' centres are integers, so it is the pictures' corners that stay together."""
+    clip = MadeClip((640, 360), "inside", "frame", noise_px=3.0)
+    resolved = clip.resolved()
+    resized = resolved.resized(factor)
+    points = np.random.default_rng(SEED).uniform(-1, 1, (7, 3))
+    before, after = (which.camera(3).project(points) for which in (resolved, resized))
+    assert after == pytest.approx((before + 0.5) * factor - 0.5)
+    assert resized.keypoints_px + 0.5 == pytest.approx((resolved.keypoints_px + 0.5) * factor)
+    apart = resized.project(clip.annotations().joints_3d) - resized.keypoints_px
+    assert np.linalg.norm(apart, axis=-1) == pytest.approx(resized.residuals_px, abs=1e-6)
+
+
+def test_turns_are_turns() -> None:
+    for azimuth, elevation in itertools.product((0.0, 60.0, -60.0, 200.0), (0.0, 12.0, 90.0)):
+        matrix = turn(azimuth, elevation)
+        assert matrix @ matrix.T == pytest.approx(np.eye(3))
+        assert np.linalg.det(matrix) == pytest.approx(1)
+    assert np.array([0, 0, 1.0]) @ turn(90.0) == pytest.approx([-1, 0, 0], abs=1e-12)
+    assert np.array([0, -1.0, 0]) @ turn(33.0) == pytest.approx([0, -1, 0])
+
+
+def test_a_view_keeps_the_centroid_and_the_type() -> None:
+    vertices = np.random.default_rng(SEED).normal(3, 1, (500, 3)).astype(np.float32)
+    views: list[View] = [60.0, -60.0, "top"]
+    for view in views:
+        seen = seen_from(vertices, view)
+        assert seen.dtype == np.float32
+        assert seen.mean(0) == pytest.approx(vertices.mean(0), abs=1e-5)

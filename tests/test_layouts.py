@@ -391,6 +391,22 @@ def test_the_overlay_has_its_numbers_in_a_corner() -> None:
     )
 
 
+def test_the_legend_stands_below_the_numbers() -> None:
+    """Neither covers the other: with the legend the numbers' own rows are as without it."""
+    size = (340, 256)
+
+    def shown(mesh_style: str, hud: bool) -> Any:
+        chosen = options("overlay", show_hud=hud, mesh_style=mesh_style, show_mesh=True)
+        return make_layout(make_scene(size), chosen).compose(make_frame(size), 0).picture()
+
+    with_numbers = (shown("shaded", True) != shown("shaded", False)).any((1, 2))
+    last = int(np.flatnonzero(with_numbers)[-1])
+    corner = (slice(0, last + 1), slice(0, 100))  # the body is in the middle
+    np.testing.assert_array_equal(shown("speed", True)[corner], shown("shaded", True)[corner])
+    below = (slice(last + 1, last + 60), slice(0, 100))
+    assert (shown("speed", True)[below] != shown("shaded", True)[below]).any()
+
+
 # The turntable
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 import struct
 import subprocess
@@ -29,8 +30,9 @@ from synthetic import (
     write_video,
 )
 
+from colour import Box
 from errors import OutputError, VideoReadError, VideoTruncatedError
-from video_io import VideoFrame, VideoProperties, VideoReader, VideoWriter
+from video_io import BlankVideo, VideoFrame, VideoProperties, VideoReader, VideoWriter
 
 ROOT = Path(__file__).resolve().parent.parent
 MILLISECOND = Fraction(1, 1000)
@@ -687,3 +689,58 @@ def test_pictures_that_nothing_can_decode(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/AVX"))
     with pytest.raises(VideoReadError, match=r"in\.mkv: its video codec is unknown"):
         VideoReader(path)
+
+
+# Pictures of another size
+
+
+def test_a_size_that_changes_what_players_take_unmarked_colours_for(tmp_path: Path) -> None:
+    with VideoReader(write_video(tmp_path / "clip.mp4")) as reader:
+        small = reader.properties
+    assert small.colour[0] == 2  # no mark, and few rows: BT.601
+    large = small.resized(1280, 720)
+    assert (large.width, large.height, large.colour[0]) == (1280, 720, 6)
+    assert large.colour[1:] == small.colour[1:]
+    marked = dataclasses.replace(small, colour=(9, 1, 9, 9))
+    assert marked.resized(1280, 720).colour == (9, 1, 9, 9)
+    assert small.resized(small.width, small.height) is small
+
+
+@pytest.mark.parametrize("size", [(WIDTH, HEIGHT), (121, 91)], ids=str)
+def test_a_part_of_a_picture_is_drawn_into_like_a_picture(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    path = write_video(tmp_path / "clip.mp4", range(1), size=size, pix_fmt="yuv444p")
+    with VideoReader(path) as reader:
+        frame = next(reader.frames())
+    before = frame.picture()
+    part = frame.part(Box(20, 10, 60, 40))
+    assert (part.width, part.height) == (40, 30)
+    assert np.array_equal(part.picture(), before[10:40, 20:60])
+    with part.region((-100, 5, 1000, 9)) as (picture, left, top):
+        assert (left, top) == (0, 4)
+        assert picture.shape[1] == 40
+        picture[:] = 200
+    after = frame.picture()
+    changed = np.argwhere((after != before).any(-1))
+    assert (changed.min(0) >= [14, 20]).all()
+    assert (changed.max(0) < [20, 60]).all()
+
+
+def test_frames_are_numbered_from_the_clips_start(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mp4", range(30))
+    with VideoReader(path, 0.4, 0.8) as reader:
+        assert [frame.number for frame in reader.frames()] == list(range(10))
+    with BlankVideo(64, 64, Fraction(25), 0.2, "") as blank:
+        assert [frame.number for frame in blank.frames()] == list(range(5))
+
+
+def test_a_frame_of_another_size_keeps_its_time(tmp_path: Path) -> None:
+    with VideoReader(write_video(tmp_path / "clip.mp4")) as reader:
+        frame = list(reader.frames())[7]
+    half = frame.scaled(WIDTH // 2, HEIGHT // 2)
+    assert (half.time, half.ticks, half.number) == (frame.time, frame.ticks, 7)
+    assert (half.width, half.height) == (WIDTH // 2, HEIGHT // 2)
+    means = frame.picture().reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 3).mean((1, 3))
+    assert np.abs(half.picture() - means).mean() < 2
+    assert frame.scaled(WIDTH, HEIGHT) is frame
