@@ -109,6 +109,10 @@ def planes_from_rgb(before: Array, rgb: Array, planes: Planes, box: Box, matrix:
     _to_planes(before, rgb, *planes, box.left, box.top, matrix)
 
 
+# The loops below are short, without branches, and over elements that lie one after the other: only
+# such loops does the compiler turn into steps of many pixels at once.
+
+
 @kernel
 def _to_rgb(
     luma: Array, u_plane: Array, v_plane: Array, left: int, top: int, matrix: Array, rgb: Array
@@ -117,38 +121,45 @@ def _to_rgb(
     u_to_blue, v_to_red = chroma_gain * blue_step, chroma_gain * red_step
     u_to_green, v_to_green = -blue * u_to_blue / green, -red * v_to_red / green
     height, width = rgb.shape[:2]
-    # A row per channel and short loops: the compiler then works on many pixels at once.
-    grey, more = np.empty(width, np.float32), np.empty((3, width), np.float32)
+    grey, more = np.empty(width, np.float32), np.empty((4, width), np.float32)
     channels = np.empty((3, width), np.uint8)
+    pixels = rgb.reshape(-1)
     for y in range(height):
         if y % 2 == 0:
-            u_row, v_row = (
-                u_plane[(top + y) >> 1, left >> 1 :],
-                v_plane[(top + y) >> 1, left >> 1 :],
-            )
-            for i in range(width >> 1):
-                u = np.float32(u_row[i]) - np.float32(128)
-                v = np.float32(v_row[i]) - np.float32(128)
-                more[0, 2 * i] = more[0, 2 * i + 1] = v * v_to_red
-                more[1, 2 * i] = more[1, 2 * i + 1] = u * u_to_green + v * v_to_green
-                more[2, 2 * i] = more[2, 2 * i + 1] = u * u_to_blue
-        luma_row, rgb_row = luma[top + y, left:], rgb[y]
+            row, columns = (top + y) >> 1, slice(left >> 1, (left + width) >> 1)
+            _spread(v_plane[row, columns], v_to_red, more[0])
+            _spread(u_plane[row, columns], u_to_green, more[1])
+            _spread(u_plane[row, columns], u_to_blue, more[2])
+            _spread(v_plane[row, columns], v_to_green, more[3])
+            for x in range(width):
+                more[1, x] += more[3, x]
+        luma_row = luma[top + y, left:]
         for x in range(width):
-            grey[x] = (np.float32(luma_row[x]) - offset) * luma_gain
-        for k in range(3):
-            _add_to_bytes(grey, more[k], channels[k])
-        for x in range(width):
-            rgb_row[x, 0], rgb_row[x, 1] = channels[0, x], channels[1, x]
-            rgb_row[x, 2] = channels[2, x]
+            grey[x] = (np.float32(luma_row[x]) - offset) * luma_gain + np.float32(0.5)
+        _sum_as_bytes(grey, more[0], channels[0])
+        _sum_as_bytes(grey, more[1], channels[1])
+        _sum_as_bytes(grey, more[2], channels[2])
+        _interleave(channels[0], channels[1], channels[2], pixels[3 * width * y :])
 
 
 @kernel
-def _add_to_bytes(first: Array, second: Array, total: Array) -> None:
-    half, most = np.float32(0.5), np.float32(255)
+def _spread(chroma: Array, gain: float, wide: Array) -> None:
+    """What a row of a chroma plane adds to one channel, in each of two columns."""
+    for x in range(len(chroma)):
+        added = (np.float32(chroma[x]) - np.float32(128)) * gain
+        wide[2 * x], wide[2 * x + 1] = added, added
+
+
+@kernel
+def _sum_as_bytes(first: Array, second: Array, total: Array) -> None:
     for x in range(len(total)):
-        value = first[x] + second[x] + half
-        value = value if value > half else half
-        total[x] = np.uint8(np.int32(value if value < most else most))
+        total[x] = np.uint8(_clipped(np.int32(first[x] + second[x])))
+
+
+@kernel
+def _interleave(reds: Array, greens: Array, blues: Array, pixels: Array) -> None:
+    for x in range(len(reds)):
+        pixels[3 * x], pixels[3 * x + 1], pixels[3 * x + 2] = reds[x], greens[x], blues[x]
 
 
 @kernel
@@ -163,43 +174,82 @@ def _to_planes(
     matrix: Array,
 ) -> None:
     red, green, blue, offset, luma_gain, chroma_gain, blue_step, red_step = matrix
+    to_luma = (red / luma_gain, green / luma_gain, blue / luma_gain)
+    # A quarter, since they are given the sums of two by two pixels.
+    u_gain = np.float32(0.25) / (chroma_gain * blue_step)
+    v_gain = np.float32(0.25) / (chroma_gain * red_step)
+    to_u = (-red * u_gain, -green * u_gain, (1 - blue) * u_gain)
+    to_v = ((1 - red) * v_gain, -green * v_gain, -blue * v_gain)
     height, width = rgb.shape[:2]
-    to_luma = 1 / luma_gain
-    to_u = np.float32(0.25) / (chroma_gain * blue_step)
-    to_v = np.float32(0.25) / (chroma_gain * red_step)
+    old, new = before.reshape(-1), rgb.reshape(-1)
+    channels, changes = np.empty((2, 3, width), np.uint8), np.empty((2, width), np.uint8)
+    sums, any_change = np.empty((3, width >> 1), np.int32), np.empty(width >> 1, np.uint8)
     for y in range(0, height, 2):
-        for x in range(0, width, 2):
-            same = True
-            for j in (y, y + 1):
-                for k in (x, x + 1):
-                    for c in (0, 1, 2):
-                        same &= rgb[j, k, c] == before[j, k, c]
-            if same:
-                continue
-            red_sum = blue_sum = grey_sum = np.float32(0)
-            for j in (y, y + 1):
-                for k in (x, x + 1):
-                    r, g, b = rgb[j, k, 0], rgb[j, k, 1], rgb[j, k, 2]
-                    grey = red * r + green * g + blue * b
-                    red_sum += r
-                    blue_sum += b
-                    grey_sum += grey
-                    if r != before[j, k, 0] or g != before[j, k, 1] or b != before[j, k, 2]:
-                        luma[j + top, k + left] = _byte(grey * to_luma + offset)
-            u_plane[(y + top) // 2, (x + left) // 2] = _byte(
-                (blue_sum - grey_sum) * to_u + np.float32(128)
-            )
-            v_plane[(y + top) // 2, (x + left) // 2] = _byte(
-                (red_sum - grey_sum) * to_v + np.float32(128)
-            )
+        start, end = 3 * width * y, 3 * width * (y + 2)
+        if not _differ(old[start:end], new[start:end]):
+            continue
+        for j in range(2):
+            row = slice(start + 3 * width * j, start + 3 * width * (j + 1))
+            _mark_changes(old[row], new[row], changes[j])
+            _separate(new[row], channels[j, 0], channels[j, 1], channels[j, 2])
+            _put(channels[j], to_luma, offset, changes[j], luma[top + y + j, left:])
+        for k in range(3):
+            _sum_two_by_two(channels[0, k], channels[1, k], sums[k])
+        for x in range(width >> 1):
+            upper, lower = changes[0], changes[1]
+            any_change[x] = upper[2 * x] | upper[2 * x + 1] | lower[2 * x] | lower[2 * x + 1]
+        _put(sums, to_u, np.float32(128), any_change, u_plane[(top + y) >> 1, left >> 1 :])
+        _put(sums, to_v, np.float32(128), any_change, v_plane[(top + y) >> 1, left >> 1 :])
 
 
 @kernel
-def _byte(value: np.float32) -> np.uint8:
-    """Rounds to 0…255."""
-    if value <= 0:
-        return np.uint8(0)
-    return np.uint8(value + np.float32(0.5)) if value < 255 else np.uint8(255)
+def _differ(old: Array, new: Array) -> bool:
+    bits = np.uint8(0)
+    for x in range(len(old)):
+        bits |= old[x] ^ new[x]
+    return bool(bits)
+
+
+@kernel
+def _mark_changes(old: Array, new: Array, changes: Array) -> None:
+    """1 for each pixel of a row that differs, 0 for the others."""
+    for x in range(len(changes)):
+        red, green = old[3 * x] ^ new[3 * x], old[3 * x + 1] ^ new[3 * x + 1]
+        changes[x] = (red | green | (old[3 * x + 2] ^ new[3 * x + 2])) != 0
+
+
+@kernel
+def _separate(pixels: Array, reds: Array, greens: Array, blues: Array) -> None:
+    for x in range(len(reds)):
+        reds[x], greens[x], blues[x] = pixels[3 * x], pixels[3 * x + 1], pixels[3 * x + 2]
+
+
+@kernel
+def _sum_two_by_two(upper: Array, lower: Array, sums: Array) -> None:
+    for x in range(len(sums)):
+        i, k = 2 * x, 2 * x + 1
+        sums[x] = (np.int32(upper[i]) + upper[k]) + (np.int32(lower[i]) + lower[k])
+
+
+@kernel
+def _put(
+    channels: Array, gains: tuple[float, float, float], offset: float, changes: Array, row: Array
+) -> None:
+    """Writes the weighted sum of three channels where something has changed."""
+    red, green, blue = gains
+    reds, greens, blues = channels[0], channels[1], channels[2]
+    for x in range(len(changes)):
+        mixed = red * np.float32(reds[x]) + green * np.float32(greens[x])
+        mixed += blue * np.float32(blues[x]) + offset + np.float32(0.5)
+        old = np.int32(row[x])
+        row[x] = np.uint8(old + (_clipped(np.int32(mixed)) - old) * np.int32(changes[x]))
+
+
+@kernel
+def _clipped(value: int) -> int:
+    """To 0…255."""
+    value = value if value > 0 else 0
+    return value if value < 255 else 255
 
 
 def linear_rgb(colour: tuple[float, float, float]) -> tuple[float, float, float]:
