@@ -85,7 +85,7 @@ def read_annotations(path: Path) -> ClipAnnotations:
     return validate(safe_pickle.load(path), str(path))
 
 
-def parse_annotations(data: bytes, name: str) -> ClipAnnotations:
+def parse_annotations(data: bytes | memoryview, name: str) -> ClipAnnotations:
     """Like `read_annotations`, from the bytes of a pickle that is called `name`."""
     return validate(safe_pickle.loads(data, name), name)
 

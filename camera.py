@@ -276,16 +276,18 @@ def fit_cameras(points: Array, keypoints_px: Array) -> Array:
         (N, 3) scale in pixels per metre, column and row of the body's origin; NaN for frames
         with fewer than two joints known in both.
     """
-    known: Array = np.isfinite(np.concatenate([points[..., :2], keypoints_px], -1)).all(-1)
-    weight = known[..., None] / np.maximum(known.sum(1), 1)[:, None, None]
+    known: Array = np.logical_and(
+        np.isfinite(points[..., :2]).all(-1), np.isfinite(keypoints_px).all(-1)
+    )
+    weight = known / np.maximum(known.sum(1), 1)[:, None]
     xy = np.where(known[..., None], points[..., :2], 0.0)
     uv = np.where(known[..., None], keypoints_px, 0.0)
-    xy_mean = (weight * xy).sum(1, keepdims=True)
-    uv_mean = (weight * uv).sum(1, keepdims=True)
-    xy_spread = (weight * (xy - xy_mean) ** 2).sum((1, 2))
-    together = (weight * (xy - xy_mean) * (uv - uv_mean)).sum((1, 2))
+    xy_mean, uv_mean = np.einsum("nj,njk->nk", weight, xy), np.einsum("nj,njk->nk", weight, uv)
+    xy, uv = xy - xy_mean[:, None], uv - uv_mean[:, None]
+    xy_spread = np.einsum("nj,njk,njk->n", weight, xy, xy)
+    together = np.einsum("nj,njk,njk->n", weight, xy, uv)
     scale = np.where(xy_spread > 0, together, np.nan) / np.where(xy_spread > 0, xy_spread, 1.0)
-    offset = uv_mean[:, 0] - scale[:, None] * xy_mean[:, 0]
+    offset = uv_mean - scale[:, None] * xy_mean
     return np.column_stack([scale, offset])
 
 

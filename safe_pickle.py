@@ -69,7 +69,7 @@ def load(path: Path, admit_objects: frozenset[str] = frozenset()) -> Any:
     return loads(data, str(path), admit_objects)
 
 
-def loads(data: bytes, name: str, admit_objects: frozenset[str] = frozenset()) -> Any:
+def loads(data: bytes | memoryview, name: str, admit_objects: frozenset[str] = frozenset()) -> Any:
     """Like `load`, from bytes; `name` is what messages call them."""
     try:
         return _Materialiser(len(data)).plain(_Machine(admit_objects).run(data))
@@ -93,7 +93,7 @@ class _RefusedError(Exception):
 _DAMAGE = (ArithmeticError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 
 
-def _opcodes(data: bytes) -> Iterator[tuple[str, Any]]:
+def _opcodes(data: bytes | memoryview) -> Iterator[tuple[str, Any]]:
     """The instructions, up to but without STOP, each with the argument that is part of it."""
     stream = _Stream(data)
     while code := stream.read(1):
@@ -107,23 +107,37 @@ def _opcodes(data: bytes) -> Iterator[tuple[str, Any]]:
         elif opcode.name == "BINSTRING":
             yield opcode.name, _python2_text(stream)
         else:
-            yield opcode.name, opcode.arg.reader(stream) if opcode.arg else None
+            # A reader needs no more of a file than `_Stream` has.
+            yield opcode.name, opcode.arg.reader(stream) if opcode.arg else None  # type: ignore[arg-type]
     raise ValueError("it ends before its STOP mark")
 
 
-class _Stream(io.BytesIO):
-    """Lends long stretches of the file instead of copying them: vertices are most of it."""
+class _Stream:
+    """What `pickletools` needs of a file, on bytes that are never copied as a whole.
 
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
+    It lends long stretches of them: vertices are most of a pickle.
+    """
+
+    def __init__(self, data: bytes | memoryview) -> None:
         self._view = memoryview(data)
+        self._at = 0
+        self._lines: io.BytesIO | None = None
 
-    def read(self, size: int | None = -1, /) -> Any:
-        length = -1 if size is None else size
-        if length < _LONG:
-            return super().read(length)
-        start = self.tell()
-        return self._view[start : self.seek(start + length)]
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int) -> Any:
+        piece = self._view[self._at : self._at + size]
+        self._at += len(piece)
+        return bytes(piece) if size < _LONG else piece
+
+    def readline(self) -> bytes:
+        if self._lines is None:  # only pickles of protocol 0 are made of lines
+            self._lines = io.BytesIO(self._view)
+        self._lines.seek(self._at)
+        line = self._lines.readline()
+        self._at += len(line)
+        return line
 
 
 _LONG = 1 << 16  # bytes
@@ -155,7 +169,7 @@ class _Machine:
         self._below_marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
 
-    def run(self, data: bytes) -> Any:
+    def run(self, data: bytes | memoryview) -> Any:
         for name, argument in _opcodes(data):
             instruction = _INSTRUCTIONS.get(name)
             if instruction is None:

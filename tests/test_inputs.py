@@ -54,6 +54,19 @@ def test_files_come_as_given(tmp_path: Path) -> None:
     ]
 
 
+def test_a_pickle_is_read_whole_whatever_its_size_says(tmp_path: Path) -> None:
+    path = tmp_path / "clip.pkl"
+    path.write_bytes(content := os.urandom(100_000))
+    assert bytes(ClipSource(path).read()) == content
+    path.write_bytes(b"")
+    assert bytes(ClipSource(path).read()) == b""
+    ours, theirs = os.pipe()  # a pipe says that it has no bytes
+    os.write(theirs, b"some bytes")
+    os.close(theirs)
+    assert bytes(ClipSource(Path(f"/dev/fd/{ours}")).read()) == b"some bytes"
+    os.close(ours)
+
+
 def test_a_folder_is_searched_to_its_depths_in_order(tmp_path: Path) -> None:
     touched(tmp_path, "b/2.pkl", "b/1.pkl", "a/x/3.pkl", "0.pkl", "b/no.mp4", "b/._1.pkl")
     assert [Path(name).name for name in clips(tmp_path)] == ["0.pkl", "3.pkl", "1.pkl", "2.pkl"]
