@@ -19,9 +19,9 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-# Items between two stages: an encoder takes several at once and then none for a while; and few
-# enough to bound memory.
-_DEPTH = 10
+# Items between two stages: several, since no stage takes the same time for each of them; and few,
+# to bound memory.
+_DEPTH = 4
 
 
 class _End:

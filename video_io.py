@@ -25,6 +25,7 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.codec.context import ThreadType
 from av.video.frame import PictureType
 from av.video.reformatter import Interpolation
 
@@ -52,10 +53,12 @@ _AAC_RATES = frozenset(
 _AAC_RATE_ELSE = 48000
 _MISSING_TAIL_SEC = 0.5  # headers round their durations; more than this is missing content
 _X264_PRESET = "veryfast"
-# Pixels up to which sharing out the work takes longer than it saves. A decoder only has to keep up
-# with the encoder, which has more to do.
+# Pixels up to which one thread decodes: it only has to keep up with the encoder, which has more to
+# do, and sharing out the work takes time too.
 _DECODED_BY_ONE = 1280 * 720
-_ENCODED_BY_ONE = 480 * 320
+# Enough to keep up with one thread that draws; each holds pictures of its own. With one number for
+# all machines a clip comes out the same everywhere.
+_ENCODING_THREADS = 4
 _BLANK_GREY = 222
 _REASON_LINES = 4
 
@@ -538,8 +541,8 @@ class VideoWriter:
             options={"crf": str(crf), "preset": _X264_PRESET},
         )
         context = stream.codec_context
-        is_small = source.width * source.height <= _ENCODED_BY_ONE
-        context.thread_count = threads or int(is_small)
+        context.thread_count = threads or _ENCODING_THREADS
+        context.thread_type = ThreadType.FRAME  # slices, PyAV's default, take longer and more bytes
         stream.width, stream.height = _even(source.width, source.height)
         stream.pix_fmt = "yuv420p"
         context.time_base = stream.time_base = source.time_base

@@ -128,8 +128,9 @@ def whole_clip() -> Section:
     lines = [
         "## A whole clip of 250 frames, end to end",
         "",
-        "| picture | decode and encode only, s | ours, s | ratio | target | |",
-        "|---|---|---|---|---|---|",
+        "| picture | decode and encode only, s | ours, s | ratio | target | "
+        "| decode and encode only, in our kind of threads, s | ratio |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     all_met = True
     with tempfile.TemporaryDirectory() as name:
@@ -139,11 +140,16 @@ def whole_clip() -> Section:
             all_met = all_met and is_met
             lines.append(
                 f"| {row.width}×{row.height} | {_seconds(row.bare)} | {_seconds(row.drawn)} "
-                f"| {row.ratio:.2f} | ≤ {clip.TARGET} | {_verdict(is_met)} |"
+                f"| {row.ratio:.2f} | ≤ {clip.TARGET} | {_verdict(is_met)} "
+                f"| {_seconds(row.bare_by_pictures)} | {row.strict_ratio:.2f} |"
             )
         memory, first_frame = clip.peak_memory_mb(folder), clip.seconds_to_first_frame(folder)
     all_met = all_met and memory <= 400 and first_frame <= 2
     lines += [
+        "",
+        "x264 shares out a picture's slices among threads where PyAV is not told otherwise; ours "
+        "shares out pictures, which takes less time and fewer bytes. The last columns compare "
+        "with encoding that does so too.",
         "",
         f"Peak memory at 1280×720: {memory:.0f} MB, target ≤ 400: {_verdict(memory <= 400)}. "
         f"First frame after {first_frame:.2f} s, target ≤ 2: {_verdict(first_frame <= 2)}.",
