@@ -151,7 +151,7 @@ class FastRenderer:
         vertices = np.ascontiguousarray(vertices, np.float32)
         view = (float(camera.scale), float(camera.offset_x), float(camera.offset_y))
         points, is_whole, _ = _project(vertices, view)
-        normals, volume = _vertex_normals(vertices, points, is_whole, self._faces)
+        normals, volume, _, _ = _normals_and_sides(vertices, points, is_whole, self._faces)
         albedo = np.ascontiguousarray(checked_colours(colour, len(vertices)), np.float32)
         lights = self._lights if is_lit else self._no_lights
         colours = _shade(vertices, normals, lights, albedo)
@@ -219,7 +219,7 @@ def vertex_normals(vertices: Array, faces: Array) -> Array:
           corners run: what is outside is settled by the sign of the volume.
     """
     vertices = np.ascontiguousarray(vertices, np.float32)
-    normals, volume = _vertex_normals(vertices, vertices, True, faces)
+    normals, volume, _, _ = _normals_and_sides(vertices, vertices, True, faces)
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     outward: Array = (
         normals / np.where(lengths > 0, lengths, 1) * np.float32(-1 if volume < 0 else 1)
@@ -275,18 +275,22 @@ def _draw(
     # All pixels that the mesh touches, also those whose centre it leaves free.
     left, right = math.floor(max(first_x, 0.0) + 0.5), math.floor(min(last_x, width - 1.0) + 0.5)
     top, bottom = math.floor(max(first_y, 0.0) + 0.5), math.floor(min(last_y, height - 1.0) + 0.5)
-    normals, volume = _vertex_normals(vertices, points, is_whole, faces)
+    normals, volume, towards, away = _normals_and_sides(vertices, points, is_whole, faces)
     colours = _shade(vertices, normals, lights, albedo)
     for y in range(top, bottom + 1):
         for x in range(left, right + 1):
             depth[y, x] = np.inf
+    # In a closed mesh what faces away is hidden by what faces the camera.
     facing = 0.0
     if is_closed and is_whole:
         facing = -1.0 if volume > 0 else 1.0
+    target = picture if alpha == 1 and len(edges) == 0 else opaque
+    if facing <= 0:
+        _rasterise(points, colours, faces, towards, depth, target)
+    if facing >= 0:
+        _rasterise(points, colours, faces, away, depth, target)
     if alpha == 1 and len(edges) == 0:
-        _rasterise(points, colours, faces, facing, depth, picture)
         return
-    _rasterise(points, colours, faces, facing, depth, opaque)
     box = (slice(top, bottom + 1), slice(left, right + 1))
     if len(edges) == 0:
         _blend(picture[box], opaque[box], depth[box], alpha)
@@ -469,15 +473,22 @@ def _project(
 
 
 @kernel
-def _vertex_normals(
+def _normals_and_sides(
     vertices: Array, points: Array, is_whole: bool, faces: Array
-) -> tuple[Array, float]:
-    """(V, 3) area-weighted normals, not yet of length 1, and six times the signed volume.
+) -> tuple[Array, float, Array, Array]:
+    """Normals of the vertices, the volume, and the triangles by where their own normals point.
 
-    Triangles that are not drawn, or that float32 cannot hold, have no part in them.
+    Triangles that are not drawn, or that float32 cannot hold, have no part in any of it.
+
+    Returns:
+        (V, 3) area-weighted normals, not yet of length 1; six times the signed volume; and the
+        triangles whose normals point towards the camera, then those whose point away from it.
     """
     normals = np.zeros((len(vertices), 3), np.float32)
     volume = 0.0
+    far = np.float32(NEAR_ORTHOGRAPHIC_DISTANCE)
+    towards, away = np.empty(len(faces), np.uint32), np.empty(len(faces), np.uint32)
+    count_towards = count_away = 0
     for f in range(len(faces)):
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
         ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
@@ -494,7 +505,13 @@ def _vertex_normals(
             normals[i, 0] += nx
             normals[i, 1] += ny
             normals[i, 2] += nz
-    return normals, volume
+        side = share + far * nz  # the normal along the line from the camera to the triangle
+        # Always written, and kept only if it counts: a branch here would go either way.
+        towards[np.uint64(count_towards)] = f
+        away[np.uint64(count_away)] = f
+        count_towards += side < 0
+        count_away += side > 0
+    return normals, volume, towards[:count_towards], away[:count_away]
 
 
 @kernel
@@ -541,31 +558,31 @@ def _shade(vertices: Array, normals: Array, lights: Array, albedo: Array) -> Arr
 
 @kernel
 def _rasterise(
-    points: Array, colours: Array, faces: Array, facing: float, depth: Array, picture: Array
+    points: Array, colours: Array, faces: Array, chosen: Array, depth: Array, picture: Array
 ) -> None:
-    """Draws into `depth` and `picture` where triangles are nearest.
+    """Draws the chosen triangles into `depth` and `picture` where triangles are nearest.
 
     A pixel belongs to a triangle whose inside or edge holds the pixel's centre. An edge's column
     in a row is always computed from its upper end, so the two triangles at an edge agree on it
-    to the last bit and leave no gap. `facing` is the sign of the triangles to draw, 0 for all.
+    to the last bit and leave no gap.
 
     Most triangles hold a pixel or none, so what costs most is what the processor cannot foresee:
     what can be chosen without a branch is, and triangles of like size are drawn together.
     """
-    single, wide = _sorted_by_size(points, faces, facing, depth.shape)
+    single, wide = _sorted_by_size(points, faces, chosen, depth.shape)
     _fill_single(points, colours, faces, single, depth, picture)
     _fill_wide(points, colours, faces, wide, depth, picture)
 
 
 @kernel
 def _sorted_by_size(
-    points: Array, faces: Array, facing: float, shape: tuple[int, int]
+    points: Array, faces: Array, chosen: Array, shape: tuple[int, int]
 ) -> tuple[Array, Array]:
     """Which triangles can hold the centre of one pixel, and which of several."""
     last_row, last_column = shape[0] - 1.0, shape[1] - 1.0
-    single, wide = np.empty(len(faces), np.uint32), np.empty(len(faces), np.uint32)
+    single, wide = np.empty(len(chosen), np.uint32), np.empty(len(chosen), np.uint32)
     singles = wides = 0
-    for f in range(len(faces)):
+    for f in chosen:
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
         ax, ay = points[a, 0], points[a, 1]
         bx, by = points[b, 0], points[b, 1]
@@ -576,12 +593,11 @@ def _sorted_by_size(
         top, left = top if top > 0 else 0.0, left if left > 0 else 0.0
         bottom = bottom if bottom < last_row else last_row
         right = right if right < last_column else last_column
-        is_drawn = (area * facing > 0) | ((facing == 0) & (abs(area) > 0))
-        is_drawn &= (top <= bottom) & (left <= right)
+        is_drawn = (abs(area) > 0) & (top <= bottom) & (left <= right)
         is_single = (top == bottom) & (left == right)
         # Always written, and kept only if it counts: a branch here would go either way.
-        single[singles] = f
-        wide[wides] = f
+        single[np.uint64(singles)] = f
+        wide[np.uint64(wides)] = f
         singles += is_drawn & is_single
         wides += is_drawn & (not is_single)
     return single[:singles], wide[:wides]
@@ -592,12 +608,16 @@ def _fill_single(
     points: Array, colours: Array, faces: Array, chosen: Array, depth: Array, picture: Array
 ) -> None:
     """Triangles whose bounds hold one pixel's centre; they themselves may still miss it."""
+    corners = np.empty((3, 2))
     for f in chosen:
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
         ax, ay = points[a, 0], points[a, 1]
         bx, by = points[b, 0], points[b, 1]
         cx, cy = points[c, 0], points[c, 1]
-        x0, y0, x1, y1, x2, y2 = _from_top_to_bottom(ax, ay, bx, by, cx, cy)
+        _sort_by_row(ax, ay, bx, by, cx, cy, corners)
+        x0, y0 = corners[0, 0], corners[0, 1]
+        x1, y1 = corners[1, 0], corners[1, 1]
+        x2, y2 = corners[2, 0], corners[2, 1]
         x, y = max(np.ceil(_least(ax, bx, cx)), 0.0), max(np.ceil(y0), 0.0)
         is_lower = (y > y1) | (y1 == y0)
         upper_x, upper_y = (x1, y1) if is_lower else (x0, y0)
@@ -624,7 +644,8 @@ def _fill_single(
 def _fill_wide(
     points: Array, colours: Array, faces: Array, chosen: Array, depth: Array, picture: Array
 ) -> None:
-    height, width = depth.shape
+    last_row, last_column = depth.shape[0] - 1.0, depth.shape[1] - 1.0
+    corners = np.empty((3, 2))
     for f in chosen:
         a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
         ax, ay = points[a, 0], points[a, 1]
@@ -640,21 +661,29 @@ def _fill_wide(
         b_red, b_green, b_blue = colours[b, 0] - red, colours[b, 1] - green, colours[b, 2] - blue
         c_red, c_green, c_blue = colours[c, 0] - red, colours[c, 1] - green, colours[c, 2] - blue
 
-        x0, y0, x1, y1, x2, y2 = _from_top_to_bottom(ax, ay, bx, by, cx, cy)
+        _sort_by_row(ax, ay, bx, by, cx, cy, corners)
+        x0, y0 = corners[0, 0], corners[0, 1]
+        x1, y1 = corners[1, 0], corners[1, 1]
+        x2, y2 = corners[2, 0], corners[2, 1]
         long_slope = _slope(x0, y0, x2, y2)
         upper_slope, lower_slope = _slope(x0, y0, x1, y1), _slope(x1, y1, x2, y2)
-        for row in range(max(math.ceil(y0), 0), min(math.floor(y2), height - 1) + 1):
+        upper_end = y1 if y1 > y0 else -np.inf
+        top, bottom = np.ceil(y0), np.floor(y2)
+        top, bottom = top if top > 0 else 0.0, bottom if bottom < last_row else last_row
+        for row in range(np.int64(top), np.int64(bottom) + 1):
             y = float(row)
             long_x = x0 + (y - y0) * long_slope
             upper_x = x0 + (y - y0) * upper_slope
             lower_x = x1 + (y - y1) * lower_slope
-            short_x = lower_x if y > y1 or y1 == y0 else upper_x
-            first = math.ceil(max(min(long_x, short_x), 0.0))
-            last = math.floor(min(max(long_x, short_x), width - 1.0))
-            wb = (first - ax) * b_across + (y - ay) * b_down
-            wc = (first - ax) * c_across + (y - ay) * c_down
-            z = az + (first - ax) * z_across + (y - ay) * z_down
-            for column in range(first, last + 1):
+            short_x = lower_x if y > upper_end else upper_x
+            left = long_x if long_x < short_x else short_x
+            right = short_x if long_x < short_x else long_x
+            left = np.ceil(left if left > 0 else 0.0)
+            right = np.floor(right if right < last_column else last_column)
+            wb = (left - ax) * b_across + (y - ay) * b_down
+            wc = (left - ax) * c_across + (y - ay) * c_down
+            z = az + (left - ax) * z_across + (y - ay) * z_down
+            for column in range(np.int64(left), np.int64(right) + 1):
                 if z < depth[row, column]:
                     depth[row, column] = z
                     picture[row, column, 0] = _byte(np.float32(red + wb * b_red + wc * c_red))
@@ -666,19 +695,20 @@ def _fill_wide(
 
 
 @kernel
-def _from_top_to_bottom(
-    ax: float, ay: float, bx: float, by: float, cx: float, cy: float
-) -> tuple[float, float, float, float, float, float]:
-    """The corners by row: the long edge goes from 0 to 2, the short ones from 0 to 1 and 1 to 2."""
-    swap = by < ay
-    x0, y0 = (bx, by) if swap else (ax, ay)
-    x1, y1 = (ax, ay) if swap else (bx, by)
-    swap = cy < y0
-    x2, y2 = (x0, y0) if swap else (cx, cy)
-    x0, y0 = (cx, cy) if swap else (x0, y0)
-    swap = y2 < y1
-    x1, y1, x2, y2 = (x2, y2, x1, y1) if swap else (x1, y1, x2, y2)
-    return x0, y0, x1, y1, x2, y2
+def _sort_by_row(
+    ax: float, ay: float, bx: float, by: float, cx: float, cy: float, corners: Array
+) -> None:
+    """Puts the corners into `corners`, (3, 2), from top to bottom, without a branch.
+
+    So the long edge goes from 0 to 2, the short ones from 0 to 1 and from 1 to 2.
+    """
+    one = np.uint64(1)
+    a_below_b, a_below_c, b_below_c = np.uint64(by < ay), np.uint64(cy < ay), np.uint64(cy < by)
+    a, b = a_below_b + a_below_c, one - a_below_b + b_below_c
+    c = one - a_below_c + one - b_below_c
+    corners[a, 0], corners[a, 1] = ax, ay
+    corners[b, 0], corners[b, 1] = bx, by
+    corners[c, 0], corners[c, 1] = cx, cy
 
 
 @kernel
@@ -703,4 +733,6 @@ def _greatest(a: float, b: float, c: float) -> float:
 @kernel
 def _byte(value: np.float32) -> np.uint8:
     """Rounds to 0…255: in a sliver rounding can carry a colour past those of its corners."""
-    return np.uint8(min(max(value, np.float32(0)), np.float32(255)) + np.float32(0.5))
+    whole = np.int32(value + np.float32(0.5))
+    whole = whole if whole > 0 else 0
+    return np.uint8(whole if whole < 255 else 255)

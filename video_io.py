@@ -58,7 +58,7 @@ _X264_PRESET = "veryfast"
 _DECODED_BY_ONE = 1280 * 720
 # Enough to keep up with one thread that draws; each holds pictures of its own. With one number for
 # all machines a clip comes out the same everywhere.
-_ENCODING_THREADS = 4
+_ENCODING_THREADS = 3
 _BLANK_GREY = 222
 _REASON_LINES = 4
 

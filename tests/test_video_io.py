@@ -366,7 +366,7 @@ def test_whole_pictures_are_shared_out_among_as_many_threads_everywhere(tmp_path
     write_video(path, range(3))
     write_again(path, to := tmp_path / "out.mp4")
     settings = to.read_bytes().partition(b"x264 - core")[2][:2000].split()
-    assert {b"threads=4", b"sliced_threads=0"} <= set(settings)
+    assert {b"threads=3", b"sliced_threads=0"} <= set(settings)
 
 
 def test_rgb_is_written_as_yuv_that_says_so(tmp_path: Path) -> None:
