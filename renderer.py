@@ -733,6 +733,6 @@ def _greatest(a: float, b: float, c: float) -> float:
 @kernel
 def _byte(value: np.float32) -> np.uint8:
     """Rounds to 0…255: in a sliver rounding can carry a colour past those of its corners."""
-    whole = np.int32(value + np.float32(0.5))
+    whole = int(value + np.float32(0.5))
     whole = whole if whole > 0 else 0
     return np.uint8(whole if whole < 255 else 255)

@@ -56,8 +56,8 @@ _X264_PRESET = "veryfast"
 # Pixels up to which one thread decodes: it only has to keep up with the encoder, which has more to
 # do, and sharing out the work takes time too.
 _DECODED_BY_ONE = 1280 * 720
-# Enough to keep up with one thread that draws; each holds pictures of its own. With one number for
-# all machines a clip comes out the same everywhere.
+# Enough to keep up with one thread that draws; each holds pictures of its own. What comes out does
+# not depend on the number of cores.
 _ENCODING_THREADS = 3
 _BLANK_GREY = 222
 _REASON_LINES = 4

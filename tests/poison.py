@@ -22,7 +22,7 @@ _SITE = """
 import faulthandler, hashlib, os, signal, time
 _sha256 = hashlib.sha256
 def sha256(data=b""):
-    word = b"once" if data.endswith(b"!once") else bytes(data[:16]).partition(b"!")[0]
+    word = b"once" if bytes(data[-5:]) == b"!once" else bytes(data[:16]).partition(b"!")[0]
     if word == b"kill": os.kill(os.getpid(), signal.SIGKILL)
     if word == b"segfault": faulthandler._sigsegv()
     if word == b"exit": os._exit(3)
