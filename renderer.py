@@ -19,6 +19,7 @@ from camera import NEAR_ORTHOGRAPHIC_DISTANCE, WeakPerspectiveCamera
 from colour import Bounds
 from errors import FacesError
 from kernels import kernel
+from lanes import add_to_row, mixed_bytes, triangle_normal
 
 Array = npt.NDArray[Any]
 Colour = tuple[float, float, float]
@@ -143,7 +144,7 @@ class FastRenderer:
         colour: Colour | Array,
         is_lit: bool,
     ) -> tuple[Array, Array, float]:
-        """(V, 3) columns, rows and depths, (V, 3) colours in 0…255, and which triangles to draw.
+        """(V, 3) columns, rows and depths, (V, 4) colours in 0…255, and which triangles to draw.
 
         The last is the sign of their area in the picture, 0 for all.
         """
@@ -220,6 +221,7 @@ def vertex_normals(vertices: Array, faces: Array) -> Array:
     """
     vertices = np.ascontiguousarray(vertices, np.float32)
     normals, volume, _, _ = _normals_and_sides(vertices, vertices, True, faces)
+    normals = normals[:, :3]
     lengths = np.linalg.norm(normals, axis=1, keepdims=True)
     outward: Array = (
         normals / np.where(lengths > 0, lengths, 1) * np.float32(-1 if volume < 0 else 1)
@@ -481,31 +483,29 @@ def _normals_and_sides(
     Triangles that are not drawn, or that float32 cannot hold, have no part in any of it.
 
     Returns:
-        (V, 3) area-weighted normals, not yet of length 1; six times the signed volume; and the
-        triangles whose normals point towards the camera, then those whose point away from it.
+        (V, 4) area-weighted normals, not yet of length 1, and 0; six times the signed volume; and
+        the triangles whose normals point towards the camera, then those whose point away from it.
     """
-    normals = np.zeros((len(vertices), 3), np.float32)
+    corners = np.zeros((len(vertices), 4), np.float32)
+    for i in range(len(vertices)):
+        for axis in range(3):
+            corners[i, axis] = vertices[i, axis]
+    normals = np.zeros((len(vertices), 4), np.float32)
     volume = 0.0
     far = np.float32(NEAR_ORTHOGRAPHIC_DISTANCE)
     towards, away = np.empty(len(faces), np.uint32), np.empty(len(faces), np.uint32)
     count_towards = count_away = 0
     for f in range(len(faces)):
-        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-        ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
-        ux, uy, uz = vertices[b, 0] - ax, vertices[b, 1] - ay, vertices[b, 2] - az
-        vx, vy, vz = vertices[c, 0] - ax, vertices[c, 1] - ay, vertices[c, 2] - az
-        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-        share = ax * nx + ay * ny + az * nz
+        a, b, c = np.uint64(faces[f, 0]), np.uint64(faces[f, 1]), np.uint64(faces[f, 2])
+        x, y, z, share = triangle_normal(corners, a, b, c)
         if not abs(share) < np.inf:
             continue
         if not (is_whole or abs(points[a, 0] + points[b, 0] + points[c, 0]) < np.inf):
             continue
         volume += share
-        for i in (a, b, c):
-            normals[i, 0] += nx
-            normals[i, 1] += ny
-            normals[i, 2] += nz
-        side = share + far * nz  # the normal along the line from the camera to the triangle
+        for corner in (a, b, c):
+            add_to_row(normals, corner, x, y, z)
+        side = share + far * z  # the normal along the line from the camera to the triangle
         # Always written, and kept only if it counts: a branch here would go either way.
         towards[np.uint64(count_towards)] = f
         away[np.uint64(count_away)] = f
@@ -516,9 +516,10 @@ def _normals_and_sides(
 
 @kernel
 def _shade(vertices: Array, normals: Array, lights: Array, albedo: Array) -> Array:
-    """(V, 3) colours in 0…255: Σ over the lights of albedo · light · max(0, n · l), clipped.
+    """Colours: Σ over the lights of albedo · light · max(0, n · l), clipped.
 
-    Without lights each is its albedo. One albedo serves all vertices, or each has its own.
+    (V, 4): red, green, blue in 0…255, and 0. Without lights each is its albedo. One albedo serves
+    all vertices, or each has its own.
     """
     count = len(vertices)
     # One row per axis: the compiler then works on several vertices at once.
@@ -544,7 +545,7 @@ def _shade(vertices: Array, normals: Array, lights: Array, albedo: Array) -> Arr
         brightness[i] = brightness[i] / length if length > none else none
     if len(lights) == 0:
         brightness[:] = 1
-    colours = np.empty((count, 3), np.float32)
+    colours = np.zeros((count, 4), np.float32)
     if len(albedo) == 1:
         for i in range(count):
             for k in range(3):
@@ -562,159 +563,76 @@ def _rasterise(
 ) -> None:
     """Draws the chosen triangles into `depth` and `picture` where triangles are nearest.
 
-    A pixel belongs to a triangle whose inside or edge holds the pixel's centre. An edge's column
-    in a row is always computed from its upper end, so the two triangles at an edge agree on it
+    A pixel belongs to a triangle whose inside or edge holds the pixel's centre. Where an edge meets
+    a row is always computed from the edge's upper end, so the two triangles beside it agree on that
     to the last bit and leave no gap.
 
-    Most triangles hold a pixel or none, so what costs most is what the processor cannot foresee:
-    what can be chosen without a branch is, and triangles of like size are drawn together.
+    Most triangles hold few pixels, so what costs most is what the processor cannot foresee: what
+    can be chosen without a branch is.
     """
-    single, wide = _sorted_by_size(points, faces, chosen, depth.shape)
-    _fill_single(points, colours, faces, single, depth, picture)
-    _fill_wide(points, colours, faces, wide, depth, picture)
-
-
-@kernel
-def _sorted_by_size(
-    points: Array, faces: Array, chosen: Array, shape: tuple[int, int]
-) -> tuple[Array, Array]:
-    """Which triangles can hold the centre of one pixel, and which of several."""
-    last_row, last_column = shape[0] - 1.0, shape[1] - 1.0
-    single, wide = np.empty(len(chosen), np.uint32), np.empty(len(chosen), np.uint32)
-    singles = wides = 0
-    for f in chosen:
-        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-        ax, ay = points[a, 0], points[a, 1]
-        bx, by = points[b, 0], points[b, 1]
-        cx, cy = points[c, 0], points[c, 1]
-        area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-        top, bottom = np.ceil(_least(ay, by, cy)), np.floor(_greatest(ay, by, cy))
-        left, right = np.ceil(_least(ax, bx, cx)), np.floor(_greatest(ax, bx, cx))
-        top, left = top if top > 0 else 0.0, left if left > 0 else 0.0
-        bottom = bottom if bottom < last_row else last_row
-        right = right if right < last_column else last_column
-        is_drawn = (abs(area) > 0) & (top <= bottom) & (left <= right)
-        is_single = (top == bottom) & (left == right)
-        # Always written, and kept only if it counts: a branch here would go either way.
-        single[np.uint64(singles)] = f
-        wide[np.uint64(wides)] = f
-        singles += is_drawn & is_single
-        wides += is_drawn & (not is_single)
-    return single[:singles], wide[:wides]
-
-
-@kernel
-def _fill_single(
-    points: Array, colours: Array, faces: Array, chosen: Array, depth: Array, picture: Array
-) -> None:
-    """Triangles whose bounds hold one pixel's centre; they themselves may still miss it."""
-    corners = np.empty((3, 2))
-    for f in chosen:
-        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-        ax, ay = points[a, 0], points[a, 1]
-        bx, by = points[b, 0], points[b, 1]
-        cx, cy = points[c, 0], points[c, 1]
-        _sort_by_row(ax, ay, bx, by, cx, cy, corners)
-        x0, y0 = corners[0, 0], corners[0, 1]
-        x1, y1 = corners[1, 0], corners[1, 1]
-        x2, y2 = corners[2, 0], corners[2, 1]
-        x, y = max(np.ceil(_least(ax, bx, cx)), 0.0), max(np.ceil(y0), 0.0)
-        is_lower = (y > y1) | (y1 == y0)
-        upper_x, upper_y = (x1, y1) if is_lower else (x0, y0)
-        lower_x, lower_y = (x2, y2) if is_lower else (x1, y1)
-        long_x = x0 + (y - y0) * _slope(x0, y0, x2, y2)
-        short_x = upper_x + (y - upper_y) * _slope(upper_x, upper_y, lower_x, lower_y)
-        if not ((min(long_x, short_x) <= x) & (x <= max(long_x, short_x))):
-            continue
-        share = 1.0 / ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay))
-        wb = (x - ax) * ((cy - ay) * share) + (y - ay) * ((ax - cx) * share)
-        wc = (x - ax) * ((ay - by) * share) + (y - ay) * ((bx - ax) * share)
-        az = points[a, 2]
-        z = az + wb * (points[b, 2] - az) + wc * (points[c, 2] - az)
-        row, column = int(y), int(x)
-        if z < depth[row, column]:
-            depth[row, column] = z
-            for k in range(3):
-                at_a = colours[a, k]
-                mixed = at_a + wb * (colours[b, k] - at_a) + wc * (colours[c, k] - at_a)
-                picture[row, column, k] = _byte(np.float32(mixed))
-
-
-@kernel
-def _fill_wide(
-    points: Array, colours: Array, faces: Array, chosen: Array, depth: Array, picture: Array
-) -> None:
     last_row, last_column = depth.shape[0] - 1.0, depth.shape[1] - 1.0
-    corners = np.empty((3, 2))
     for f in chosen:
-        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        a, b, c = np.uint64(faces[f, 0]), np.uint64(faces[f, 1]), np.uint64(faces[f, 2])
         ax, ay = points[a, 0], points[a, 1]
         bx, by = points[b, 0], points[b, 1]
         cx, cy = points[c, 0], points[c, 1]
-        az, bz, cz = points[a, 2], points[b, 2], points[c, 2]
-        share = 1.0 / ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay))
+        top, bottom = np.ceil(_least(ay, by, cy)), np.floor(_greatest(ay, by, cy))
+        first, last = np.ceil(_least(ax, bx, cx)), np.floor(_greatest(ax, bx, cx))
+        top, bottom = top if top > 0 else 0.0, bottom if bottom < last_row else last_row
+        area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
+        is_seen = (top <= bottom) & (first <= last) & (first <= last_column) & (last >= 0)
+        if not (is_seen & (abs(area) > 0)):
+            continue
+
+        ab_x, ab_y, ab_slope, ab_left, ab_right = _edge(ax, ay, bx, by, area)
+        bc_x, bc_y, bc_slope, bc_left, bc_right = _edge(bx, by, cx, cy, area)
+        ca_x, ca_y, ca_slope, ca_left, ca_right = _edge(cx, cy, ax, ay, area)
+        share = 1.0 / area
         b_across, b_down = (cy - ay) * share, (ax - cx) * share
         c_across, c_down = (ay - by) * share, (bx - ax) * share
-        z_across = (bz - az) * b_across + (cz - az) * c_across
-        z_down = (bz - az) * b_down + (cz - az) * c_down
-        red, green, blue = colours[a, 0], colours[a, 1], colours[a, 2]
-        b_red, b_green, b_blue = colours[b, 0] - red, colours[b, 1] - green, colours[b, 2] - blue
-        c_red, c_green, c_blue = colours[c, 0] - red, colours[c, 1] - green, colours[c, 2] - blue
-
-        _sort_by_row(ax, ay, bx, by, cx, cy, corners)
-        x0, y0 = corners[0, 0], corners[0, 1]
-        x1, y1 = corners[1, 0], corners[1, 1]
-        x2, y2 = corners[2, 0], corners[2, 1]
-        long_slope = _slope(x0, y0, x2, y2)
-        upper_slope, lower_slope = _slope(x0, y0, x1, y1), _slope(x1, y1, x2, y2)
-        upper_end = y1 if y1 > y0 else -np.inf
-        top, bottom = np.ceil(y0), np.floor(y2)
-        top, bottom = top if top > 0 else 0.0, bottom if bottom < last_row else last_row
+        az = points[a, 2]
+        bz, cz = points[b, 2] - az, points[c, 2] - az
+        z_across = bz * b_across + cz * c_across
         for row in range(np.int64(top), np.int64(bottom) + 1):
             y = float(row)
-            long_x = x0 + (y - y0) * long_slope
-            upper_x = x0 + (y - y0) * upper_slope
-            lower_x = x1 + (y - y1) * lower_slope
-            short_x = lower_x if y > upper_end else upper_x
-            left = long_x if long_x < short_x else short_x
-            right = short_x if long_x < short_x else long_x
-            left = np.ceil(left if left > 0 else 0.0)
-            right = np.floor(right if right < last_column else last_column)
+            ab = ab_x + (y - ab_y) * ab_slope
+            bc = bc_x + (y - bc_y) * bc_slope
+            ca = ca_x + (y - ca_y) * ca_slope
+            left = _greatest(ab + ab_left, bc + bc_left, ca + ca_left)
+            right = _least(ab + ab_right, bc + bc_right, ca + ca_right)
+            left, right = np.ceil(left if left > 0 else 0.0), np.floor(right)
+            right = right if right < last_column else last_column
             wb = (left - ax) * b_across + (y - ay) * b_down
             wc = (left - ax) * c_across + (y - ay) * c_down
-            z = az + (left - ax) * z_across + (y - ay) * z_down
+            z = az + wb * bz + wc * cz
             for column in range(np.int64(left), np.int64(right) + 1):
                 if z < depth[row, column]:
                     depth[row, column] = z
-                    picture[row, column, 0] = _byte(np.float32(red + wb * b_red + wc * c_red))
-                    picture[row, column, 1] = _byte(np.float32(green + wb * b_green + wc * c_green))
-                    picture[row, column, 2] = _byte(np.float32(blue + wb * b_blue + wc * c_blue))
+                    shares = np.float32(1 - wb - wc), np.float32(wb), np.float32(wc)
+                    mixed = mixed_bytes(colours, a, b, c, *shares)
+                    for k in range(3):
+                        picture[row, column, k] = mixed[k]
                 z += z_across
                 wb += b_across
                 wc += c_across
 
 
 @kernel
-def _sort_by_row(
-    ax: float, ay: float, bx: float, by: float, cx: float, cy: float, corners: Array
-) -> None:
-    """Puts the corners into `corners`, (3, 2), from top to bottom, without a branch.
+def _edge(
+    ax: float, ay: float, bx: float, by: float, area: float
+) -> tuple[float, float, float, float, float]:
+    """The edge from a to b of a triangle of that signed area.
 
-    So the long edge goes from 0 to 2, the short ones from 0 to 1 and from 1 to 2.
+    Returns:
+        Column and row of its upper end, columns per row, and what to add to the column where it
+        meets a row if that is to be the triangle's left end there, and the right end: nothing, or
+        what takes it out of the choice, since the triangle lies on one side of it.
     """
-    one = np.uint64(1)
-    a_below_b, a_below_c, b_below_c = np.uint64(by < ay), np.uint64(cy < ay), np.uint64(cy < by)
-    a, b = a_below_b + a_below_c, one - a_below_b + b_below_c
-    c = one - a_below_c + one - b_below_c
-    corners[a, 0], corners[a, 1] = ax, ay
-    corners[b, 0], corners[b, 1] = bx, by
-    corners[c, 0], corners[c, 1] = cx, cy
-
-
-@kernel
-def _slope(x0: float, y0: float, x1: float, y1: float) -> float:
-    """Columns per row of an edge, 0 where it has no height."""
-    return (x1 - x0) / (y1 - y0) if y1 > y0 else 0.0
+    is_down = by > ay
+    slope = (bx - ax) / (by - ay) if by != ay else 0.0
+    inward = (ay - by) * area
+    left, right = 0.0 if inward > 0 else -np.inf, 0.0 if inward < 0 else np.inf
+    return ax if is_down else bx, ay if is_down else by, slope, left, right
 
 
 @kernel

@@ -17,7 +17,7 @@ from meshes import (
 
 from camera import WeakPerspectiveCamera
 from errors import FacesError
-from renderer import COLOURS, LIGHT_BLUE, LIGHT_PINK, FastRenderer, checked_faces
+from renderer import COLOURS, LIGHT_BLUE, LIGHT_PINK, FastRenderer, _rasterise, checked_faces
 
 Array = npt.NDArray[Any]
 Camera = WeakPerspectiveCamera
@@ -253,6 +253,24 @@ def test_triangles_that_share_edges_leave_no_gap_and_integer_vertices_no_hole() 
             inside |= (sides[0] >= 0) & (sides[1] > 0) & (sides[2] >= 0)
         assert covered[inside].all()
     assert fans > 100
+
+
+@pytest.mark.parametrize("noise", [1e-6, 1e-9, 1e-12])
+def test_vertices_beside_pixel_centres_leave_no_hole(noise: float) -> None:
+    """Edges that rise by next to nothing meet the row of pixel centres they lie along."""
+    rng = np.random.default_rng(SEED)
+    y, x = (part.ravel() for part in np.mgrid[:60:2, :60:2])
+    corner = (np.arange(29)[:, None] * 30 + np.arange(29)).ravel()
+    upper = np.stack([corner, corner + 1, corner + 31], 1)
+    lower = np.stack([corner, corner + 31, corner + 30], 1)
+    points = np.column_stack([x, y, np.full(len(x), 60.0)])
+    colours, faces = np.full((len(x), 4), 200, np.float32), np.concatenate([upper, lower])
+    for _ in range(20):
+        points[:, :2] = np.stack([x, y], 1) + rng.normal(0, noise, (len(x), 2))
+        depth, picture = np.full((59, 59), np.inf, np.float32), np.zeros((59, 59, 3), np.uint8)
+        chosen = np.arange(len(faces), dtype=np.uint32)
+        _rasterise(points, colours, faces.astype(np.uint32), chosen, depth, picture)
+        assert (picture[1:-1, 1:-1] == 200).all()
 
 
 def test_exact_pixel_centres() -> None:
