@@ -165,8 +165,7 @@ class _Reading:
 
     @functools.cached_property
     def residuals_px(self) -> Array:
-        residuals: Array = np.linalg.norm(self.errors_px, axis=-1)
-        return residuals
+        return _lengths(self.errors_px)
 
     @functools.cached_property
     def typical_px(self) -> float:
@@ -197,14 +196,13 @@ def resolve_camera(
     """
     keypoints = _keypoints_px(annotations.keypoints_2d, width, height, units)
     cameras = _cameras_px(annotations.cameras, height, convention)
-    joints = _pick_joint_set(annotations.joints_3d, list(keypoints.values()))
+    joints, refits = _pick_joint_set(annotations.joints_3d, keypoints)
     readings = [
         _read(joints, camera_name, units_name, cameras_px, keypoints_px)
         for units_name, keypoints_px in keypoints.items()
         for camera_name, cameras_px in cameras.items()
     ]
     best = _first_of_the_best(readings)
-    refits = [_refit(joints, name, keypoints_px) for name, keypoints_px in keypoints.items()]
     refit = min(refits, key=lambda reading: _misfit_of_units(reading, width / height))
     limit = max(_FIT_TOLERANCE * height, _FIT_RATIO * refit.typical_px)
     if joints.name == "smpl":
@@ -276,9 +274,8 @@ def fit_cameras(points: Array, keypoints_px: Array) -> Array:
         (N, 3) scale in pixels per metre, column and row of the body's origin; NaN for frames
         with fewer than two joints known in both.
     """
-    known: Array = np.logical_and(
-        np.isfinite(points[..., :2]).all(-1), np.isfinite(keypoints_px).all(-1)
-    )
+    u, v = keypoints_px[..., 0], keypoints_px[..., 1]
+    known: Array = np.isfinite(points[..., 0] + points[..., 1] + u + v)
     weight = known / np.maximum(known.sum(1), 1)[:, None]
     xy = np.where(known[..., None], points[..., :2], 0.0)
     uv = np.where(known[..., None], keypoints_px, 0.0)
@@ -310,17 +307,21 @@ def _cameras_px(cameras: Array, height: int, convention: str) -> dict[CameraConv
     return {name: value for name, value in readings.items() if convention in {"auto", name}}
 
 
-def _pick_joint_set(joints_3d: Array, keypoints_px: list[Array]) -> _Joints:
-    """The 19 joints, unless 24 rows agree better with SMPL's skeleton than with them."""
-    cocoplus = _Joints("cocoplus", joints_3d[:, :NUM_KEYPOINTS], np.arange(NUM_KEYPOINTS))
-    if joints_3d.shape[1] == NUM_KEYPOINTS:
-        return cocoplus
-    smpl = _Joints("smpl", joints_3d[:, SHARED_WITH_SMPL[:, 0]], SHARED_WITH_SMPL[:, 1])
+def _pick_joint_set(
+    joints_3d: Array, keypoints: dict[KeypointUnits, Array]
+) -> tuple[_Joints, list[_Reading]]:
+    """The 19 joints, unless 24 rows agree better with SMPL's skeleton than with them.
 
-    def misfit(joints: _Joints) -> float:
-        return min(_residual_in_metres(_refit(joints, "height", px)) for px in keypoints_px)
-
-    return smpl if misfit(smpl) < misfit(cocoplus) else cocoplus
+    Returns:
+        The joints, and their best cameras with the keypoints in each unit.
+    """
+    joints = [_Joints("cocoplus", joints_3d[:, :NUM_KEYPOINTS], np.arange(NUM_KEYPOINTS))]
+    if joints_3d.shape[1] != NUM_KEYPOINTS:
+        joints.append(_Joints("smpl", joints_3d[:, SHARED_WITH_SMPL[:, 0]], SHARED_WITH_SMPL[:, 1]))
+    refits = [[_refit(each, units, px) for units, px in keypoints.items()] for each in joints]
+    misfits = [min(_residual_in_metres(refit) for refit in of_set) for of_set in refits]
+    best = int(np.argmin(misfits))
+    return joints[best], refits[best]
 
 
 def _read(
@@ -330,8 +331,11 @@ def _read(
     cameras_px: Array,
     keypoints_px: Array,
 ) -> _Reading:
-    projected = joints.points[..., :2] * cameras_px[:, None, :1] + cameras_px[:, None, 1:]
-    errors_px = projected - keypoints_px[:, joints.rows]
+    keypoints = keypoints_px[:, joints.rows]
+    errors_px = np.empty_like(keypoints)
+    for axis in range(2):  # one by one: numpy is slow where the last axis is short
+        projected = joints.points[..., axis] * cameras_px[:, :1] + cameras_px[:, 1 + axis, None]
+        errors_px[..., axis] = projected - keypoints[..., axis]
     return _Reading(convention, units, cameras_px, keypoints_px, errors_px)
 
 
@@ -359,7 +363,7 @@ def _misfit_of_units(reading: _Reading, aspect: float) -> float:
     the keypoints are noisy.
     """
     stretch = aspect**0.5 if reading.units == "height" else aspect**-0.5
-    errors = np.linalg.norm(reading.errors_px * [stretch, 1.0], axis=-1)
+    errors = _lengths(reading.errors_px * [stretch, 1.0])
     known = errors[np.isfinite(errors)]
     return float(known.mean()) if known.size else float("inf")
 
@@ -383,6 +387,12 @@ def _frames_apart(residuals_px: Array, limit: float) -> list[str]:
         f"{len(apart)} of {len(per_frame)} labelled frames leave more than {limit:.1f} px between "
         f"3D and 2D joints (first in row {apart[0]})"
     ]
+
+
+def _lengths(vectors: Array) -> Array:
+    """Of (..., 2): numpy's own norm is slow where the last axis is short."""
+    lengths: Array = np.hypot(vectors[..., 0], vectors[..., 1])
+    return lengths
 
 
 def _median(values: Array) -> float:
