@@ -115,14 +115,27 @@ def _visualise(
     report: ClipReport,
     progress: Progress | None,
 ) -> None:
-    """The way of the data: pickle → video → camera → picture → file."""
+    """Reads the pickle and draws what it says."""
     if "rrd" in options.outputs:
         check_viewer()
     if source.data is None and not source.path.exists():
         raise AnnotationError(f"{source.path}: No such file; expected a pickle of the dataset")
     clip = parse_clip_name(report.clip)
     report.video_id, report.start_sec, report.end_sec = dataclasses.astuple(clip)
-    annotations = _read_annotations(source, report)
+    with _read_annotations(source, report) as annotations:
+        _draw_clip(annotations, clip, source, folder, options, report, progress)
+
+
+def _draw_clip(
+    annotations: ClipAnnotations,
+    clip: ClipName,
+    source: ClipSource,
+    folder: Path,
+    options: VisualiseOptions,
+    report: ClipReport,
+    progress: Progress | None,
+) -> None:
+    """The way of the data: arrays → video → camera → picture → file."""
     body = _resolve_body(annotations, source.folder, options, report)
     check_exports(annotations, body, options)
     make_folder(folder)
@@ -185,17 +198,20 @@ def _draw_frames(
     report.labels_dropped = matcher.dropped
 
 
-def _read_annotations(source: ClipSource, report: ClipReport) -> ClipAnnotations:
+@contextlib.contextmanager
+def _read_annotations(source: ClipSource, report: ClipReport) -> Iterator[ClipAnnotations]:
+    """The pickle's arrays; its digest is taken beside all that is done with them."""
     data = source.read()
-    with ThreadPoolExecutor(1) as beside:  # its digest takes as long as reading what it holds
+    with ThreadPoolExecutor(1) as beside:
         stamp = beside.submit(pickle_stamp, source, data)
         try:
             annotations = parse_annotations(data, source.name)
+            del data  # the digest's thread lets it go when it is done
+            report.warnings += annotations.warnings
+            report.jitter_mm = _rounded(jitter_mm(annotations.time, annotations.joints_3d))
+            yield annotations
         finally:
             report.inputs["pickle"] = stamp.result()
-    report.warnings += annotations.warnings
-    report.jitter_mm = _rounded(jitter_mm(annotations.time, annotations.joints_3d))
-    return annotations
 
 
 def _resolve_body(
