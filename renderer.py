@@ -577,11 +577,9 @@ def _rasterise(
         bx, by = points[b, 0], points[b, 1]
         cx, cy = points[c, 0], points[c, 1]
         top, bottom = np.ceil(_least(ay, by, cy)), np.floor(_greatest(ay, by, cy))
-        first, last = np.ceil(_least(ax, bx, cx)), np.floor(_greatest(ax, bx, cx))
         top, bottom = top if top > 0 else 0.0, bottom if bottom < last_row else last_row
         area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-        is_seen = (top <= bottom) & (first <= last) & (first <= last_column) & (last >= 0)
-        if not (is_seen & (abs(area) > 0)):
+        if not ((top <= bottom) & (abs(area) > 0)):
             continue
 
         ab_x, ab_y, ab_slope, ab_left, ab_right = _edge(ax, ay, bx, by, area)
@@ -605,13 +603,15 @@ def _rasterise(
             wb = (left - ax) * b_across + (y - ay) * b_down
             wc = (left - ax) * c_across + (y - ay) * c_down
             z = az + wb * bz + wc * cz
+            i = np.uint64(row)  # unsigned, as all indices here: none counts from the end
             for column in range(np.int64(left), np.int64(right) + 1):
-                if z < depth[row, column]:
-                    depth[row, column] = z
+                j = np.uint64(column)
+                if z < depth[i, j]:
+                    depth[i, j] = z
                     shares = np.float32(1 - wb - wc), np.float32(wb), np.float32(wc)
                     mixed = mixed_bytes(colours, a, b, c, *shares)
                     for k in range(3):
-                        picture[row, column, k] = mixed[k]
+                        picture[i, j, k] = mixed[k]
                 z += z_across
                 wb += b_across
                 wc += c_across
