@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,11 @@ TIMES = [0.0, 0.04, 0.08, 0.2, 0.24, 0.28, 0.6, 0.64, 0.8]
 def white_picture(number: int, width: int, height: int) -> Any:
     del number
     return np.full((height, width, 3), 250, np.uint8)
+
+
+def pytest_configure() -> None:
+    """What a shell runs in the background ignores Ctrl-C, and so would all that tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
