@@ -68,7 +68,8 @@ class OpenDRRenderer:
         body = vertices.astype(np.float64) + np.array([0.0, 0.0, NEAR_ORTHOGRAPHIC_DISTANCE])
         with np.errstate(all="ignore"):
             pixels = camera.project(vertices.astype(np.float64))
-            is_usable = (np.abs(pixels) < FARTHEST_PIXEL).all(1) & (body[:, 2] > NEAREST_DEPTH)
+            is_before_camera = (body[:, 2] > NEAREST_DEPTH) & (body[:, 2] < np.inf)
+            is_usable = (np.abs(pixels) < FARTHEST_PIXEL).all(1) & is_before_camera
         faces = self._faces[is_usable[self._faces].all(1)]
         faces = faces[_has_area(pixels[faces])]
         pixels = pixels[faces]

@@ -461,7 +461,7 @@ def _project(
         factor = scale * NEAR_ORTHOGRAPHIC_DISTANCE / depth if depth > NEAREST_DEPTH else np.nan
         x = vertices[i, 0] * factor + offset_x
         y = vertices[i, 1] * factor + offset_y
-        if not (abs(x) < FARTHEST_PIXEL and abs(y) < FARTHEST_PIXEL):
+        if not (abs(x) < FARTHEST_PIXEL and abs(y) < FARTHEST_PIXEL and depth < np.inf):
             x = y = np.nan
             is_whole = False
         points[i, 0] = x

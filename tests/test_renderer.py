@@ -200,6 +200,16 @@ def test_an_open_mesh_shows_its_inside() -> None:
         np.testing.assert_allclose(draw(vertices, half, camera), expected, rtol=0, atol=1.0)
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_a_vertex_infinitely_far_off_opens_the_mesh_as_any_unusable_one(value: float) -> None:
+    pictures = []
+    for depth in (value, np.nan):
+        vertices, faces = sphere()
+        vertices[np.argmin(vertices[:, 2]), 2] = depth
+        pictures.append(draw(vertices, faces, Camera(40.0, 80.0, 60.0)))
+    np.testing.assert_array_equal(*pictures)
+
+
 def test_a_closed_mesh_with_its_faces_inward_has_the_same_outline_and_near_side() -> None:
     vertices, faces = lumpy_body()
     camera, size = Camera(60.0, 80.0, 60.0), (160, 120)

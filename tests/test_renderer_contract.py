@@ -6,6 +6,7 @@ differ by a pixel, so colours are compared more than one pixel away from these.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -209,15 +210,18 @@ def test_tiny_pictures(make_renderer: MakeRenderer, size: tuple[int, int]) -> No
     assert (picture != 255).any(-1).all()
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e38])
+@pytest.mark.parametrize(
+    ("axis", "value"),
+    [*itertools.product(range(3), [np.nan, np.inf, -np.inf]), (0, 1e38), (1, 1e38)],
+)
 def test_only_the_triangles_of_unusable_vertices_are_left_out(
-    make_renderer: MakeRenderer, value: float
+    make_renderer: MakeRenderer, axis: int, value: float
 ) -> None:
     vertices, faces = lumpy_body()
     bad = [int(np.argmin(vertices[:, 2])), 40, 41]
     kept = faces[~np.isin(faces, bad).any(1)]
     broken = vertices.copy()
-    broken[bad, 0] = value
+    broken[bad, axis] = value
     check(draw(make_renderer(faces), broken, MIDDLE), vertices, kept, MIDDLE)
 
 
