@@ -207,7 +207,7 @@ def test_a_vertex_infinitely_far_off_opens_the_mesh_as_any_unusable_one(value: f
         vertices, faces = sphere()
         vertices[np.argmin(vertices[:, 2]), 2] = depth
         pictures.append(draw(vertices, faces, Camera(40.0, 80.0, 60.0)))
-    np.testing.assert_array_equal(*pictures)
+    np.testing.assert_array_equal(pictures[0], pictures[1])
 
 
 def test_a_closed_mesh_with_its_faces_inward_has_the_same_outline_and_near_side() -> None:
