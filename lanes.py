@@ -9,13 +9,13 @@ Covered by tests/test_lanes.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-_instructions: Any = intrinsic  # its own type hides what the functions take
 _LANES = 4
 _INT = ir.IntType(32)
 _FLOATS = ir.VectorType(ir.FloatType(), _LANES)
@@ -25,7 +25,12 @@ _UNDEFINED = ir.Constant(_FLOATS, ir.Undefined)
 _TURNED = ir.Constant(_INTS, [1, 2, 0, 3])  # y, z, x
 
 
-@_instructions  # type: ignore[untyped-decorator]
+def _instructions(function: Callable[..., Any]) -> Any:
+    """Numba's `intrinsic`, whose own type hides what the functions take."""
+    return intrinsic(function)
+
+
+@_instructions
 def triangle_normal(_: Any, vertices: Any, a: Any, b: Any, c: Any) -> Any:
     """(b − a) × (c − a) and its product with a, six times the volume below the triangle.
 
@@ -57,7 +62,7 @@ def triangle_normal(_: Any, vertices: Any, a: Any, b: Any, c: Any) -> Any:
     return signature, generate
 
 
-@_instructions  # type: ignore[untyped-decorator]
+@_instructions
 def add_to_row(_: Any, rows: Any, row: Any, x: Any, y: Any, z: Any) -> Any:
     """Adds three float32 to a row of (N, 4) float32, C-contiguous; `row` is uint64."""
     signature = types.void(rows, row, x, y, z)
@@ -72,7 +77,7 @@ def add_to_row(_: Any, rows: Any, row: Any, x: Any, y: Any, z: Any) -> Any:
     return signature, generate
 
 
-@_instructions  # type: ignore[untyped-decorator]
+@_instructions
 def mixed_bytes(
     _: Any, colours: Any, a: Any, b: Any, c: Any, share_a: Any, share_b: Any, share_c: Any
 ) -> Any:
