@@ -73,13 +73,8 @@ def stroke_unit(width: int, height: int) -> float:
 
 def keypoint_bounds(keypoints_px: Array, stroke: float) -> Bounds:
     """The pixels that `draw_keypoints` can touch; of no extent where no joint is finite."""
-    known = keypoints_px[np.isfinite(keypoints_px).all(1)]
-    if not len(known):
-        return 0.0, 0.0, 0.0, 0.0
-    margin = _rim(stroke) + 2
-    left, top = (known.min(0) - margin).tolist()
-    right, bottom = (known.max(0) + margin).tolist()
-    return left, top, right, bottom
+    bounds: Bounds = _bounds(np.asarray(keypoints_px, np.float64), _rim(stroke) + 2)
+    return bounds
 
 
 def draw_keypoints(
@@ -120,6 +115,17 @@ _COLOURS: dict[Palette, Array] = {
     BY_SIDE: np.array([side_colour(joint) for joint in range(len(JOINT_NAMES))], np.float32),
     PALE: np.full((len(JOINT_NAMES), 3), _PALE_COLOUR, np.float32),
 }
+
+
+@kernel
+def _bounds(keypoints: Array, margin: float) -> Bounds:
+    left = top = np.inf
+    right = bottom = -np.inf
+    for x, y in keypoints:
+        if np.isfinite(x) and np.isfinite(y):
+            left, right = min(left, x - margin), max(right, x + margin)
+            top, bottom = min(top, y - margin), max(bottom, y + margin)
+    return (left, top, right, bottom) if left < right else (0.0, 0.0, 0.0, 0.0)
 
 
 @kernel

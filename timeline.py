@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from colour import Bounds
+from kernels import kernel
 from keypoints import stroke_unit
 
 Array = npt.NDArray[Any]
@@ -81,7 +82,7 @@ class Timeline:
         for span in zip(label_times, label_ends(label_times), strict=True):
             first, end = (round(float(seconds) / self._duration * width) for seconds in span)
             strip[max(first, 0) : max(end, first + 1, 0)] = _TIMELINE_LABELLED
-        self._strip = strip[None] * _TIMELINE_OPACITY
+        self._strip = strip
 
     def draw(self, picture: Array, seconds: float) -> None:
         """Draws the strip with a marker at `seconds` since the start of the clip.
@@ -95,8 +96,7 @@ class Timeline:
 
     def draw_strip(self, picture: Array) -> None:
         """Draws the strip alone, which is the same in all frames."""
-        band = picture[-self._height :, : self._strip.shape[1]]
-        band[:] = band * (1 - _TIMELINE_OPACITY) + self._strip
+        _lay_over(picture[-self._height :], self._strip)
 
     def draw_now(self, picture: Array, seconds: float, left: int = 0) -> None:
         """Draws the marker alone.
@@ -116,10 +116,20 @@ class Timeline:
 
     def _now(self, seconds: float) -> tuple[int, int]:
         """First and last column of the marker."""
-        width = self._strip.shape[1]
+        width = len(self._strip)
         half = max(1, self._height // 3)
         column = min(width - 1, max(0, round(seconds / self._duration * width)))
         return max(0, column - half), min(width - 1, column + half)
+
+
+@kernel
+def _lay_over(band: Array, strip: Array) -> None:
+    opacity = np.float32(_TIMELINE_OPACITY)
+    for y in range(len(band)):
+        for x in range(len(strip)):
+            for k in range(3):
+                under = np.float32(band[y, x, k])
+                band[y, x, k] = np.uint8(under + opacity * (strip[x, k] - under))
 
 
 def label_ends(times: Array) -> Array:
