@@ -127,7 +127,7 @@ def open_outputs(
             path = stack.enter_context(whole_file(folder / f"{folder.name}.mp4"))
             threads = options.codec_threads
             writer = stack.enter_context(VideoWriter(path, composed, options.video_crf, threads))
-            write = stack.enter_context(BackgroundCalls(writer.write))
+            write = stack.enter_context(BackgroundCalls(writer.write, composed.frame_bytes))
             outputs.film.append(lambda frame, _: write(frame))
         for kind in PREVIEW_FORMATS:
             if kind in options.outputs:

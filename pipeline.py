@@ -1,9 +1,9 @@
 """Stages of a pipeline in threads of their own, with a few items between them and no more.
 
-    with in_background(reader.frames()) as frames, BackgroundCalls(writer.write) as write:
-        for frame in frames:
-            draw(frame)
-            write(frame)
+    with in_background(reader.frames(), frame_bytes) as frames:
+        with BackgroundCalls(writer.write, frame_bytes) as write:
+            for frame in frames:
+                write(drawn_on(frame))
 
 Decoding, drawing and encoding release Python's lock, so they truly overlap; an error in a stage
 is raised where its items are used. Covered by tests/test_pipeline.py.
@@ -19,49 +19,38 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-# Items between two stages: several, since no stage takes the same time for each of them; and few,
-# to bound memory.
-_DEPTH = 4
-
-
-class _End:
-    """Follows the last item: the stage's error, or None where it ended well."""
-
-    def __init__(self, error: BaseException | None) -> None:
-        self.error = error
+# How many items are between two stages: many, since no stage takes the same time for each of them
+# and none should wait for another; but few where they are large, to bound memory.
+_ROOM_BYTES = 6 * 2**20
+_LEAST_ITEMS, _MOST_ITEMS = 4, 32
 
 
 @contextlib.contextmanager
-def in_background(items: Iterable[Item]) -> Iterator[Iterator[Item]]:
-    """Runs `items` in a thread, a few ahead; leaving the block stops it, whole or not."""
-    ready: queue.Queue[Item | _End] = queue.Queue(_DEPTH)
-    stopped = threading.Event()
+def in_background(items: Iterable[Item], item_bytes: int) -> Iterator[Iterator[Item]]:
+    """Runs `items` in a thread, a few ahead; leaving the block stops it, whole or not.
+
+    Args:
+        items: what the stage makes.
+        item_bytes: how large one of them is, about.
+    """
+    passage: _Passage[Item] = _Passage(item_bytes)
 
     def produce() -> None:
-        end = _End(None)
+        error = None
         try:
             for item in items:
-                if not _put(ready, item, stopped):
+                if not passage.put(item):
                     return
-        except BaseException as error:  # handed to whoever takes the items
-            end = _End(error)
-        _put(ready, end, stopped)
-
-    def taken() -> Iterator[Item]:
-        while True:
-            item = ready.get()
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
-            yield item
+        except BaseException as met:  # handed to whoever takes the items
+            error = met
+        passage.end(error)
 
     thread = threading.Thread(target=produce, name="in_background", daemon=True)
     thread.start()
     try:
-        yield taken()
+        yield iter(passage)
     finally:
-        stopped.set()
+        passage.close()
         thread.join()
 
 
@@ -72,11 +61,15 @@ class BackgroundCalls(Generic[Item]):
     are still waiting when the block fails are not called.
     """
 
-    def __init__(self, function: Callable[[Item], None]) -> None:
-        """Prepares the thread; entering the block starts it."""
+    def __init__(self, function: Callable[[Item], None], item_bytes: int) -> None:
+        """Prepares the thread; entering the block starts it.
+
+        Args:
+            function: what is called.
+            item_bytes: how large an item is, about.
+        """
         self._function = function
-        self._waiting: queue.Queue[Item | _End] = queue.Queue(_DEPTH)
-        self._stopped = threading.Event()
+        self._passage: _Passage[Item] = _Passage(item_bytes)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._consume, name="BackgroundCalls", daemon=True)
 
@@ -87,14 +80,14 @@ class BackgroundCalls(Generic[Item]):
 
     def __call__(self, item: Item) -> None:
         """Hands over one item; waits while too many are waiting."""
-        _put(self._waiting, item, self._stopped)
+        self._passage.put(item)
         self._raise()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Waits for all calls, or for the one that is running when the block failed."""
         if kind is not None:
-            self._stopped.set()
-        _put(self._waiting, _End(None), self._stopped)
+            self._passage.close()
+        self._passage.end(None)
         self._thread.join()
         if kind is None:
             self._raise()
@@ -104,28 +97,59 @@ class BackgroundCalls(Generic[Item]):
             raise self._error
 
     def _consume(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                item = self._waiting.get(timeout=_POLL_SEC)
-            except queue.Empty:
-                continue
-            if isinstance(item, _End):
-                return
-            try:
-                self._function(item)
-            except BaseException as error:  # handed to whoever made the items
-                self._error = error
-                self._stopped.set()
-
-
-_POLL_SEC = 0.1  # how soon a stage notices that its neighbour has gone
-
-
-def _put(to: queue.Queue[Item | _End], item: Item | _End, stopped: threading.Event) -> bool:
-    while not stopped.is_set():
         try:
-            to.put(item, timeout=_POLL_SEC)
-        except queue.Full:
-            continue
+            for item in self._passage:
+                self._function(item)
+        except BaseException as error:  # handed to whoever made the items
+            self._error = error
+            self._passage.close()
+
+
+class _End:
+    """Follows the last item: the stage's error, or None where it ended well."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+class _Passage(Generic[Item]):
+    """From one thread to another, with room for a few items.
+
+    `queue.Queue` has such a bound too, but keeps it by code that needs Python's lock, which the
+    stages of a pipeline all wait for; `queue.SimpleQueue` does not.
+    """
+
+    def __init__(self, item_bytes: int) -> None:
+        self._items: queue.SimpleQueue[Item | _End] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(min(max(_ROOM_BYTES // item_bytes, _LEAST_ITEMS), _MOST_ITEMS)):
+            self._room.put(None)
+        self._is_closed = False
+
+    def put(self, item: Item) -> bool:
+        """Waits while it is full; False, and nothing done, where it is closed."""
+        if not self._is_closed:
+            self._room.get()  # which `close` ends
+        if self._is_closed:
+            return False
+        self._items.put(item)
         return True
-    return False
+
+    def end(self, error: BaseException | None) -> None:
+        """Says that no item follows."""
+        self._items.put(_End(error))
+
+    def close(self) -> None:
+        """Nothing goes through any more, not even what waits."""
+        self._is_closed = True
+        self._room.put(None)
+
+    def __iter__(self) -> Iterator[Item]:
+        """Takes the items until their end, and raises the error that ended them."""
+        while not isinstance(item := self._items.get(), _End):
+            self._room.put(None)
+            if self._is_closed:
+                return
+            yield item
+        if item.error is not None:
+            raise item.error

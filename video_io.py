@@ -56,9 +56,10 @@ _X264_PRESET = "veryfast"
 # Pixels up to which one thread decodes: it only has to keep up with the encoder, which has more to
 # do, and sharing out the work takes time too.
 _DECODED_BY_ONE = 1280 * 720
-# Enough to keep up with one thread that draws; each holds pictures of its own. What comes out does
-# not depend on the number of cores.
-_ENCODING_THREADS = 3
+# Enough to keep up with one thread that draws; each holds pictures of its own, so where these are
+# large there is one less. What comes out does not depend on the number of cores.
+_LARGE = 1280 * 720
+_ENCODING_THREADS, _ENCODING_THREADS_LARGE = 4, 3
 _BLANK_GREY = 222
 _REASON_LINES = 4
 
@@ -98,6 +99,11 @@ class VideoProperties:
     origin: Fraction
     colour: tuple[int, int, int, int]
     sample_aspect_ratio: Fraction | None
+
+    @property
+    def frame_bytes(self) -> int:
+        """Of one frame's planes, but for a column or row more where the size is odd."""
+        return self.width * self.height * 3 // 2
 
     def resized(self, width: int, height: int) -> VideoProperties:
         """The same clip in pictures of another size.
@@ -541,7 +547,10 @@ class VideoWriter:
             options={"crf": str(crf), "preset": _X264_PRESET},
         )
         context = stream.codec_context
-        context.thread_count = threads or _ENCODING_THREADS
+        is_large = source.width * source.height >= _LARGE
+        context.thread_count = threads or (
+            _ENCODING_THREADS_LARGE if is_large else _ENCODING_THREADS
+        )
         context.thread_type = ThreadType.FRAME  # slices, PyAV's default, take longer and more bytes
         stream.width, stream.height = _even(source.width, source.height)
         stream.pix_fmt = "yuv420p"

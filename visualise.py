@@ -42,7 +42,7 @@ from outputs import Outputs, open_outputs
 from pipeline import in_background
 from report import REPORT_FILE, ClipReport, remove_report, write_report
 from scene import ClipScene
-from video_io import BlankVideo, VideoReader
+from video_io import BlankVideo, VideoFrame, VideoReader
 from viewer import check_viewer
 
 __all__ = ["BodyOptions", "ClipReport", "VisualiseOptions", "show", "visualise_clip"]
@@ -140,7 +140,10 @@ def _draw_clip(
     check_exports(annotations, body, options)
     make_folder(folder)
     remove_report(folder / REPORT_FILE)
-    with _open_video(clip, source.folder, options, report) as reader:
+    with (
+        _open_video(clip, source.folder, options, report) as reader,
+        in_background(reader.frames(), reader.properties.frame_bytes) as frames,
+    ):
         camera = _resolve_camera(annotations, reader, options, report)
         properties = reader.properties
         scene = ClipScene(
@@ -158,7 +161,7 @@ def _draw_clip(
         report.renderer = layout.renderer_name
         composed = properties.resized(layout.width, layout.height)
         with open_outputs(folder, scene, properties, composed, options) as outputs:
-            _draw_frames(reader, scene, layout, outputs, options, report, progress)
+            _draw_frames(frames, scene, layout, outputs, options, report, progress)
             _check_frames(report, reader)
             if not report.frames_drawn:
                 raise AnnotationError(
@@ -171,7 +174,7 @@ def _draw_clip(
 
 
 def _draw_frames(
-    reader: VideoReader | BlankVideo,
+    frames: Iterator[VideoFrame],
     scene: ClipScene,
     layout: Layout,
     outputs: Outputs,
@@ -181,19 +184,18 @@ def _draw_frames(
 ) -> None:
     matcher = LabelMatcher(scene.annotations.time)
     expected = round(scene.duration * scene.frame_rate)
-    with in_background(reader.frames()) as frames:
-        for frame, row in matcher.match(frames):
-            report.frames_total += 1
-            outputs.write_source(frame, row)
-            if row is not None or options.frames == "all":
-                composed = layout.compose(frame, row)
-                if row is not None:
-                    report.frames_drawn += 1
-                    outputs.write_still(composed, row)
-                layout.draw_time(composed, row)
-                outputs.write_film(composed, row)
-            if progress is not None:
-                progress(report.frames_total, max(expected, report.frames_total))
+    for frame, row in matcher.match(frames):
+        report.frames_total += 1
+        outputs.write_source(frame, row)
+        if row is not None or options.frames == "all":
+            composed = layout.compose(frame, row)
+            if row is not None:
+                report.frames_drawn += 1
+                outputs.write_still(composed, row)
+            layout.draw_time(composed, row)
+            outputs.write_film(composed, row)
+        if progress is not None:
+            progress(report.frames_total, max(expected, report.frames_total))
     report.frames_labelled = matcher.matched
     report.labels_dropped = matcher.dropped
 

@@ -9,6 +9,7 @@ import pytest
 from pipeline import BackgroundCalls, in_background
 
 TIMEOUT_SEC = 10.0  # a test that waits this long has failed
+ITEM_BYTES = 10**9  # as few as can be wait
 
 
 class BrokenError(Exception):
@@ -43,7 +44,7 @@ def test_items_come_in_order_from_another_thread() -> None:
             threads.add(threading.current_thread())
             yield i
 
-    with in_background(produce()) as items:
+    with in_background(produce(), ITEM_BYTES) as items:
         assert list(items) == list(range(100))
         assert list(items) == []
     assert threading.current_thread() not in threads
@@ -54,7 +55,7 @@ def test_an_error_of_the_producer_follows_the_items_before_it() -> None:
         yield 1
         raise BrokenError("decoder")
 
-    with in_background(produce()) as items:
+    with in_background(produce(), ITEM_BYTES) as items:
         assert next(items) == 1
         with pytest.raises(BrokenError, match="decoder"):
             next(items)
@@ -62,16 +63,30 @@ def test_an_error_of_the_producer_follows_the_items_before_it() -> None:
 
 def test_the_producer_is_only_a_few_items_ahead() -> None:
     made: list[int] = []
-    with in_background(counting(made, 1000)) as items:
+    with in_background(counting(made, 1000), ITEM_BYTES) as items:
         assert next(items) == 0
         assert eventually(lambda: len(made) >= 2)
         time.sleep(0.05)
         assert len(made) <= 12
 
 
+def made_ahead(item_bytes: int) -> int:
+    """How many items are made when one is taken."""
+    made: list[int] = []
+    with in_background(counting(made, 1000), item_bytes) as items:
+        next(items)
+        assert eventually(lambda: len(made) >= 5)
+        time.sleep(0.05)
+        return len(made)
+
+
+def test_the_smaller_items_are_the_more_of_them_may_wait() -> None:
+    assert made_ahead(10**9) < made_ahead(5 * 10**5) < made_ahead(1) < 50
+
+
 def test_leaving_early_stops_the_producer() -> None:
     made: list[int] = []
-    with in_background(counting(made, 10**9)) as items:
+    with in_background(counting(made, 10**9), ITEM_BYTES) as items:
         next(items)
     stopped_at = len(made)
     time.sleep(0.02)
@@ -80,7 +95,7 @@ def test_leaving_early_stops_the_producer() -> None:
 
 def test_an_error_of_the_consumer_stops_the_producer() -> None:
     made: list[int] = []
-    with pytest.raises(BrokenError), in_background(counting(made, 10**9)) as items:
+    with pytest.raises(BrokenError), in_background(counting(made, 10**9), ITEM_BYTES) as items:
         next(items)
         raise BrokenError
     assert len(made) < 20
@@ -94,7 +109,7 @@ def test_calls_are_made_in_order_in_another_thread() -> None:
         threads.add(threading.current_thread())
         called.append(item)
 
-    with BackgroundCalls(call) as put:
+    with BackgroundCalls(call, ITEM_BYTES) as put:
         for i in range(100):
             put(i)
     assert called == list(range(100))
@@ -108,7 +123,7 @@ def test_leaving_waits_for_all_calls() -> None:
         time.sleep(0.02)
         called.append(item)
 
-    with BackgroundCalls(call) as put:
+    with BackgroundCalls(call, ITEM_BYTES) as put:
         for i in range(4):
             put(i)
     assert called == [0, 1, 2, 3]
@@ -126,7 +141,7 @@ def test_only_a_few_items_wait() -> None:
             put(i)
             handed_over.append(i)
 
-    with BackgroundCalls(wait) as put:
+    with BackgroundCalls(wait, ITEM_BYTES) as put:
         feeder = threading.Thread(target=hand_over, args=(put,))
         feeder.start()
         assert eventually(lambda: len(handed_over) >= 2)
@@ -146,7 +161,7 @@ def test_an_error_in_a_call_is_raised_by_a_later_use() -> None:
         if item == 2:
             raise BrokenError("encoder")
 
-    with pytest.raises(BrokenError, match="encoder"), BackgroundCalls(call) as put:
+    with pytest.raises(BrokenError, match="encoder"), BackgroundCalls(call, ITEM_BYTES) as put:
         for i in range(10**6):
             put(i)
         pytest.fail("a million items went to a stage that had failed")
@@ -158,7 +173,7 @@ def test_an_error_in_the_last_call_is_raised_on_leaving() -> None:
         time.sleep(0.02)
         raise BrokenError("encoder")
 
-    with pytest.raises(BrokenError, match="encoder"), BackgroundCalls(call) as put:
+    with pytest.raises(BrokenError, match="encoder"), BackgroundCalls(call, ITEM_BYTES) as put:
         put(0)
 
 
@@ -171,7 +186,7 @@ def test_the_blocks_own_error_wins_and_waiting_items_are_not_called() -> None:
         assert go_on.wait(TIMEOUT_SEC)
         called.append(item)
 
-    with pytest.raises(BrokenError, match="painter"), BackgroundCalls(call) as put:
+    with pytest.raises(BrokenError, match="painter"), BackgroundCalls(call, ITEM_BYTES) as put:
         put(0)
         put(1)
         put(2)
@@ -195,6 +210,6 @@ def test_stages_overlap() -> None:
         if item < 2:
             both.wait()
 
-    with in_background(produce()) as items, BackgroundCalls(call) as put:
+    with in_background(produce(), ITEM_BYTES) as items, BackgroundCalls(call, ITEM_BYTES) as put:
         for item in items:
             put(item)

@@ -361,14 +361,14 @@ def marks_of(frame: av.VideoFrame) -> tuple[int, int, int, int]:
     return frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc
 
 
-def test_whole_pictures_are_shared_out_among_three_threads_whatever_the_cores(
-    tmp_path: Path,
+@pytest.mark.parametrize(("size", "threads"), [((640, 360), 4), ((1280, 720), 3)])
+def test_whole_pictures_are_shared_out_among_few_threads_whatever_the_cores(
+    tmp_path: Path, size: tuple[int, int], threads: int
 ) -> None:
-    path = tmp_path / "in.mp4"
-    write_video(path, range(3))
+    path = write_video(tmp_path / "in.mp4", range(3), size=size)
     write_again(path, to := tmp_path / "out.mp4")
     settings = to.read_bytes().partition(b"x264 - core")[2][:2000].split()
-    assert {b"threads=3", b"sliced_threads=0"} <= set(settings)
+    assert {b"threads=%d" % threads, b"sliced_threads=0"} <= set(settings)
 
 
 def test_rgb_is_written_as_yuv_that_says_so(tmp_path: Path) -> None:
