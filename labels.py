@@ -71,17 +71,18 @@ class LabelMatcher:
     def match(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, int | None]]:
         """Yields every frame, in order, with its row or None."""
         held: Frame | None = None
-        half: Fraction | None = None  # of the distance between the last two frames
+        until: Fraction | None = None  # half the way to the next frame
         for frame in frames:
             if held is not None:
-                is_first = half is None
-                half = (frame.time - held.time) / 2
+                is_first = until is None
+                until = (held.time + frame.time) / 2
                 if is_first:
-                    self._pass_over(held.time - half)
-                yield held, self._take(held.time, held.time + half)
+                    self._pass_over(2 * held.time - until)
+                yield held, self._take(held.time, until)
             held = frame
         if held is not None:
-            yield held, self._take(held.time, None if half is None else held.time + half)
+            # As far after the last frame as half the way before it is.
+            yield held, self._take(held.time, None if until is None else 2 * held.time - until)
 
     def _pass_over(self, start: Fraction) -> None:
         while self._next < len(self._times) and self._times[self._next] < start:

@@ -35,6 +35,7 @@ POSTER_FILE = "poster.jpg"
 _JPEG_QUALITY = 95
 _POSTER_QUALITY = 80
 _POSTER_SIDE = 384  # pixels of the longer side
+_BEST_RANK = 2
 
 
 @dataclasses.dataclass
@@ -149,6 +150,8 @@ def _poster(
 
     def offer(frame: VideoFrame, row: int | None) -> None:
         nonlocal best, jpeg
+        if best == _BEST_RANK:  # which nothing can pass
+            return
         rank = 0 if row is None else 1 + (2 * frame.time >= properties.duration)
         if rank > best:
             best, jpeg = rank, _jpeg(_smaller(frame.picture()), _POSTER_QUALITY)

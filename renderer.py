@@ -151,7 +151,7 @@ class FastRenderer:
         check_vertex_count(self._vertex_count, vertices)
         vertices = np.ascontiguousarray(vertices, np.float32)
         view = (float(camera.scale), float(camera.offset_x), float(camera.offset_y))
-        points, is_whole, _ = _project(vertices, view)
+        points, is_whole = _project(vertices, view)
         normals, volume, _, _ = _normals_and_sides(vertices, points, is_whole, self._faces)
         albedo = np.ascontiguousarray(checked_colours(colour, len(vertices)), np.float32)
         lights = self._lights if is_lit else self._no_lights
@@ -166,7 +166,7 @@ def mesh_bounds(vertices: Array, camera: WeakPerspectiveCamera) -> Bounds:
     One pixel more on each side: OpenDR draws lines, which reach past the mesh.
     """
     view = (camera.scale, camera.offset_x, camera.offset_y)
-    left, top, right, bottom = _project(np.ascontiguousarray(vertices, np.float32), view)[2]
+    left, top, right, bottom = _bounds(np.ascontiguousarray(vertices, np.float32), view)
     if not left <= right:
         return (0.0, 0.0, 0.0, 0.0)
     return (left - 1, top - 1, right + 1, bottom + 1)
@@ -271,9 +271,10 @@ def _draw(
 ) -> None:
     """`depth` and `opaque` are for working in; `edges` are empty without antialiasing."""
     height, width = picture.shape[:2]
-    points, is_whole, (first_x, first_y, last_x, last_y) = _project(vertices, camera)
+    first_x, first_y, last_x, last_y = _bounds(vertices, camera)
     if not (first_x < width and first_y < height and last_x > -1 and last_y > -1):
         return
+    points, is_whole = _project(vertices, camera)
     # All pixels that the mesh touches, also those whose centre it leaves free.
     left, right = math.floor(max(first_x, 0.0) + 0.5), math.floor(min(last_x, width - 1.0) + 0.5)
     top, bottom = math.floor(max(first_y, 0.0) + 0.5), math.floor(min(last_y, height - 1.0) + 0.5)
@@ -447,14 +448,44 @@ def _join_sides(coverage: Array, other: Array, depth: Array) -> None:
 
 
 @kernel
-def _project(
-    vertices: Array, camera: tuple[float, float, float]
-) -> tuple[Array, bool, tuple[float, float, float, float]]:
-    """(V, 3) column, row and depth, whether all are usable, and their bounds."""
+def _bounds(vertices: Array, camera: tuple[float, float, float]) -> Bounds:
+    """What holds all that is drawn of a mesh: least column and row, then the greatest.
+
+    They are those of the box around it, which costs less than to look at each vertex in the
+    picture. Where a part is infinite or too near to the camera they are `FARTHEST_PIXEL`, and where
+    no vertex is a number the least is more than the greatest.
+    """
+    scale, offset_x, offset_y = camera
+    left = top = near = np.float32(np.inf)
+    right = bottom = far = np.float32(-np.inf)
+    for i in range(len(vertices)):
+        x, y, z = vertices[i, 0], vertices[i, 1], vertices[i, 2]
+        left, right = x if x < left else left, x if x > right else right
+        top, bottom = y if y < top else top, y if y > bottom else bottom
+        near, far = z if z < near else near, z if z > far else far
+    if not (left <= right and top <= bottom and near <= far):
+        return np.inf, np.inf, -np.inf, -np.inf
+    largest = max(-left, right, -top, bottom, far)
+    if not (near + NEAR_ORTHOGRAPHIC_DISTANCE > NEAREST_DEPTH and largest < np.inf):
+        return -FARTHEST_PIXEL, -FARTHEST_PIXEL, FARTHEST_PIXEL, FARTHEST_PIXEL
+    size = scale * NEAR_ORTHOGRAPHIC_DISTANCE
+    nearest = size / (near + NEAR_ORTHOGRAPHIC_DISTANCE)
+    farthest = size / (far + NEAR_ORTHOGRAPHIC_DISTANCE)
+    columns = left * nearest, left * farthest, right * nearest, right * farthest
+    rows = top * nearest, top * farthest, bottom * nearest, bottom * farthest
+    return (
+        float(min(columns) + offset_x),
+        float(min(rows) + offset_y),
+        float(max(columns) + offset_x),
+        float(max(rows) + offset_y),
+    )
+
+
+@kernel
+def _project(vertices: Array, camera: tuple[float, float, float]) -> tuple[Array, bool]:
+    """(V, 3) column, row and depth, and whether all are usable."""
     scale, offset_x, offset_y = camera
     points = np.empty((len(vertices), 3), np.float64)
-    left = top = np.inf
-    right = bottom = -np.inf
     is_whole = True
     for i in range(len(vertices)):
         depth = vertices[i, 2] + NEAR_ORTHOGRAPHIC_DISTANCE
@@ -467,11 +498,7 @@ def _project(
         points[i, 0] = x
         points[i, 1] = y
         points[i, 2] = depth
-        left = x if x < left else left
-        right = x if x > right else right
-        top = y if y < top else top
-        bottom = y if y > bottom else bottom
-    return points, is_whole, (left, top, right, bottom)
+    return points, is_whole
 
 
 @kernel

@@ -704,7 +704,7 @@ class _AudioCopy:
 def _planes(image: av.VideoFrame) -> Planes:
     """Views of the three planes, without the padding of their lines."""
     luma, u, v = (
-        np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]  # type: ignore[call-overload]  # planes are buffers
+        np.ndarray((plane.height, plane.width), np.uint8, plane, strides=(plane.line_size, 1))  # type: ignore[arg-type]  # planes are buffers
         for plane in image.planes
     )
     return luma, u, v

@@ -17,7 +17,15 @@ from meshes import (
 
 from camera import WeakPerspectiveCamera
 from errors import FacesError
-from renderer import COLOURS, LIGHT_BLUE, LIGHT_PINK, FastRenderer, _rasterise, checked_faces
+from renderer import (
+    COLOURS,
+    LIGHT_BLUE,
+    LIGHT_PINK,
+    FastRenderer,
+    _rasterise,
+    checked_faces,
+    mesh_bounds,
+)
 
 Array = npt.NDArray[Any]
 Camera = WeakPerspectiveCamera
@@ -335,6 +343,42 @@ def test_nothing_outside_the_picture_is_touched(seed: int) -> None:
 def test_a_body_that_is_nowhere_leaves_the_picture(camera: Camera) -> None:
     vertices, faces = lumpy_body()
     assert (drawn_in_the_middle_of_memory(vertices, faces, camera, (160, 120)) == GREY).all()
+
+
+def assert_within(bounds: tuple[float, float, float, float], covered: Array) -> None:
+    rows, columns = np.nonzero(covered)
+    left, top, right, bottom = bounds
+    assert len(rows)
+    assert left <= columns.min() <= columns.max() <= right
+    assert top <= rows.min() <= rows.max() <= bottom
+
+
+@pytest.mark.parametrize(("size", "camera"), VIEWS, ids=VIEW_IDS)
+def test_bounds_hold_all_that_is_drawn_and_little_more(
+    size: tuple[int, int], camera: Camera
+) -> None:
+    vertices, faces = lumpy_body()
+    bounds = mesh_bounds(vertices, camera)
+    assert_within(bounds, mask_of(vertices, faces, camera, size))
+    projected = camera.project(vertices)
+    tight = [*projected.min(0), *projected.max(0)]
+    room = 2 + 0.02 * camera.scale * np.ptp(vertices[:, 2])
+    assert np.abs(np.array(bounds) - tight).max() <= room
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -70.0, 1e9, -1e30])
+def test_bounds_hold_all_that_is_drawn_whatever_one_vertex_is(value: float, axis: int) -> None:
+    vertices, faces = lumpy_body()
+    vertices[5, axis] = value
+    camera = Camera(60.0, 80.0, 60.0)
+    bounds = mesh_bounds(vertices, camera)
+    assert np.isfinite(bounds).all()
+    assert_within(bounds, mask_of(vertices, faces, camera))
+
+
+def test_what_is_nowhere_has_no_extent() -> None:
+    assert mesh_bounds(np.full((10, 3), np.nan), Camera(60.0, 80.0, 60.0)) == (0, 0, 0, 0)
 
 
 def test_a_tiny_body_is_at_most_a_pixel() -> None:
