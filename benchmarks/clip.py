@@ -33,7 +33,7 @@ from options import VisualiseOptions
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"
-ROUNDS = {(340, 256): 17, (640, 360): 9, (1280, 720): 7}  # the shorter, the more noise there is
+ROUNDS = {(340, 256): 41, (640, 360): 9, (1280, 720): 7}  # the shorter, the more noise there is
 FRAMES = 250
 CRF = 20
 TARGET = 1.25
