@@ -234,11 +234,11 @@ def _is_closed(faces: Array) -> bool:
 
     Only then is everything that faces away hidden by something that faces the camera.
     """
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
-    count = int(faces.max()) + 1
-    forward = np.sort(edges[:, 0] * count + edges[:, 1])
-    backward = np.sort(edges[:, 1] * count + edges[:, 0])
-    return bool((np.diff(forward) > 0).all() and np.array_equal(forward, backward))
+    starts, ends = faces.T.ravel().astype(np.int64), faces[:, [1, 2, 0]].T.ravel().astype(np.int64)
+    pairs = np.minimum(starts, ends) * (int(faces.max()) + 1) + np.maximum(starts, ends)
+    sides = np.sort(2 * pairs + (starts > ends))
+    there, back = sides[::2], sides[1::2]
+    return len(there) == len(back) and bool((there % 2 == 0).all() and (back == there + 1).all())
 
 
 def _edges(faces: Array, is_closed: bool) -> Array:

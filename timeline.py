@@ -79,9 +79,9 @@ class Timeline:
         self.bounds: Bounds = (0, height - self._height, width - 1, height - 1)
         self._duration = duration or float(label_times.max(initial=0)) or 1.0
         strip = np.tile(_TIMELINE_EMPTY, (width, 1))
-        for span in zip(label_times, label_ends(label_times), strict=True):
-            first, end = (round(float(seconds) / self._duration * width) for seconds in span)
-            strip[max(first, 0) : max(end, first + 1, 0)] = _TIMELINE_LABELLED
+        spans = np.column_stack([label_times, label_ends(label_times)]) / self._duration
+        for first, end in np.rint(np.clip(spans * width, -1, width)).astype(int).tolist():
+            strip[max(first, 0) : max(end, first + 1)] = _TIMELINE_LABELLED
         self._strip = strip
 
     def draw(self, picture: Array, seconds: float) -> None:

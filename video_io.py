@@ -529,7 +529,6 @@ class VideoWriter:
 
         Raises:
             OutputError: the file cannot be opened; a missing folder shows only in `write`.
-            VideoReadError: the source cannot be read again for its audio.
         """
         self._path = path
         with self._writing():
@@ -537,8 +536,8 @@ class VideoWriter:
                 str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}
             )
         self._stream = self._video_stream(source, crf, threads)
-        self._time_base = source.time_base
-        self._audio = _AudioCopy(source, self._container)
+        self._source = source
+        self._audio: _AudioCopy | None = None
 
     def _video_stream(self, source: VideoProperties, crf: int, threads: int) -> av.VideoStream:
         stream = self._container.add_stream(
@@ -575,11 +574,13 @@ class VideoWriter:
         try:
             if kind is None:
                 with self._writing():
+                    audio = self._opened_audio()
                     self._container.mux(self._stream.encode(None))
-                    self._audio.copy_until(None)
+                    audio.copy_until(None)
                     self._container.close()
         finally:
-            self._audio.close()
+            if self._audio is not None:
+                self._audio.close()
             with contextlib.suppress(av.FFmpegError, OSError):
                 self._container.close()
 
@@ -588,13 +589,22 @@ class VideoWriter:
 
         Raises:
             OutputError: the file cannot be written, for instance because the disk is full.
+            VideoReadError: the source cannot be read again for its audio.
         """
         image = frame.image
-        image.pts, image.time_base = frame.ticks, self._time_base
+        time_base = self._source.time_base
+        image.pts, image.time_base = frame.ticks, time_base
         image.pict_type = PictureType.NONE  # the encoder's to choose
         with self._writing():
+            audio = self._opened_audio()
             self._container.mux(self._stream.encode(image))
-            self._audio.copy_until(frame.ticks * self._time_base)
+            audio.copy_until(frame.ticks * time_base)
+
+    def _opened_audio(self) -> _AudioCopy:
+        """Opened no sooner than it is needed: that takes time, and this thread has more of it."""
+        if self._audio is None:
+            self._audio = _AudioCopy(self._source, self._container)
+        return self._audio
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

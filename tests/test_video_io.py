@@ -689,9 +689,11 @@ def test_sound_that_nothing_can_decode_is_left_out(tmp_path: Path) -> None:
 def test_a_source_that_vanishes_is_not_called_an_output_error(tmp_path: Path) -> None:
     path = write_video(tmp_path / "in.mp4", sound=Sound())
     with VideoReader(path) as reader:
+        frame = next(reader.frames())
         path.unlink()
-        with pytest.raises(VideoReadError, match=r"in\.mp4: cannot be read"):
-            VideoWriter(tmp_path / "out.mp4", reader.properties, 20)
+        writer = VideoWriter(tmp_path / "out.mp4", reader.properties, 20)
+        with pytest.raises(VideoReadError, match=r"in\.mp4: cannot be read"), writer:
+            writer.write(frame)
 
 
 def test_pictures_that_nothing_can_decode(tmp_path: Path) -> None:
