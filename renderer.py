@@ -275,9 +275,10 @@ def _draw(
     if not (first_x < width and first_y < height and last_x > -1 and last_y > -1):
         return
     points, is_whole = _project(vertices, camera)
-    # All pixels that the mesh touches, also those whose centre it leaves free.
-    left, right = math.floor(max(first_x, 0.0) + 0.5), math.floor(min(last_x, width - 1.0) + 0.5)
-    top, bottom = math.floor(max(first_y, 0.0) + 0.5), math.floor(min(last_y, height - 1.0) + 0.5)
+    # All pixels that the mesh touches, also those whose centre it leaves free, and one more around
+    # them: whether a pixel is inside the mesh is seen from its neighbours.
+    left, right = math.floor(max(first_x - 0.5, 0.0)), math.floor(min(last_x + 1.5, width - 1.0))
+    top, bottom = math.floor(max(first_y - 0.5, 0.0)), math.floor(min(last_y + 1.5, height - 1.0))
     normals, volume, towards, away = _normals_and_sides(vertices, points, is_whole, faces)
     colours = _shade(vertices, normals, lights, albedo)
     for y in range(top, bottom + 1):

@@ -558,6 +558,17 @@ def test_smooth_outlines_of_a_sphere_are_exact(size: tuple[int, int]) -> None:
     assert abs((coverage - expected)[at_outline].mean()) < 0.004
 
 
+def test_the_outermost_pixels_of_an_open_mesh_are_as_smooth_as_all_others() -> None:
+    square = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], np.float32)
+    picture = np.zeros((90, 100, 3), np.uint8)
+    renderer = FastRenderer(np.array([[0, 1, 2], [0, 2, 3]]), antialias=True)
+    renderer.draw(picture, square, Camera(40.0, 30.2, 19.6), colour=WHITE, is_lit=False)
+    across, down = picture[40, :, 0], picture[:, 45, 0]
+    assert across[29:32].tolist() == [0, 77, 255]  # 0.3 of the pixel
+    assert across[69:72].tolist() == [255, 178, 0]
+    assert down[19:22].tolist() == [0, 229, 255]
+
+
 def test_what_is_thinner_than_a_pixel_is_seen() -> None:
     vertices, faces = sphere(40, 60)
     needle = vertices * np.array([0.004, 0.8, 0.004], np.float32)
