@@ -715,7 +715,7 @@ def test_verbosity_shows_where_an_error_came_from(
 ) -> None:
     path = make_clip()
     path.with_suffix(".mp4").write_bytes(b"")
-    code, _, err = run("--filename", path, "--verbosity=1")
+    code, _, err = run("--filename", path, "--downloader=none", "--verbosity=1")
     assert code == 1
     assert "Traceback (most recent call last)" in err
     assert err.splitlines()[-1].startswith("run_visualise: ")
