@@ -106,8 +106,7 @@ class ResolvedCamera:
 
     def camera(self, row: int) -> WeakPerspectiveCamera:
         """The camera of one labelled frame."""
-        scale, offset_x, offset_y = (float(value) for value in self.cameras_px[row])
-        return WeakPerspectiveCamera(scale, offset_x, offset_y)
+        return WeakPerspectiveCamera(*self.cameras_px[row].tolist())
 
     def project(self, joints: Array) -> Array:
         """(N, J, 3) joints in metres to (N, J, 2) pixels, as `2d_keypoints` are defined.

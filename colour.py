@@ -9,9 +9,8 @@ it exactly as it was. Covered by tests/test_colour.py.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +37,7 @@ _HIGH_DEFINITION = 720  # rows from which players take an unmarked video for BT.
 _FULL_RANGE = 2
 
 
-@dataclasses.dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """Columns left…right − 1 and rows top…bottom − 1, all even: colour comes in two by two."""
 
     left: int

@@ -193,9 +193,9 @@ class Uniform:
 
     def __init__(self, colour: Colour) -> None:
         """Takes the albedo."""
-        self._colour = colour
+        self._colour = np.array([colour], np.float32)
 
-    def colours(self, row: int, vertices: Array) -> Colour:
+    def colours(self, row: int, vertices: Array) -> Array:
         """See `Colouring.colours`."""
         del row, vertices
         return self._colour

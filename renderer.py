@@ -105,8 +105,8 @@ class FastRenderer:
         self._edges = _edges(faces, self._is_closed) if antialias else no_edges
         self._lights = point_lights().astype(np.float32)
         self._no_lights = self._lights[:0]
-        self._depth = np.empty((0, 0), np.float32)
-        self._opaque = np.empty((0, 0, 3), np.uint8)
+        self._depth = np.empty(0, np.float32)
+        self._opaque = np.empty(0, np.uint8)
 
     def draw(
         self,
@@ -120,9 +120,10 @@ class FastRenderer:
         """See `MeshRenderer.draw`."""
         check_vertex_count(self._vertex_count, vertices)
         height, width = picture.shape[:2]
-        if self._depth.shape[0] < height or self._depth.shape[1] < width:
-            self._depth = np.empty((height, width), np.float32)
-            self._opaque = np.empty((height, width, 3), np.uint8)
+        pixels = height * width
+        if len(self._depth) < pixels:
+            self._depth = np.empty(pixels, np.float32)
+            self._opaque = np.empty(3 * pixels, np.uint8)
         _draw(
             picture,
             np.ascontiguousarray(vertices, np.float32),
@@ -133,8 +134,8 @@ class FastRenderer:
             self._lights if is_lit else self._no_lights,
             np.ascontiguousarray(checked_colours(colour, len(vertices)), np.float32),
             float(alpha),
-            self._depth[:height, :width],
-            self._opaque[:height, :width],
+            self._depth[:pixels].reshape(height, width),
+            self._opaque[: 3 * pixels].reshape(height, width, 3),
         )
 
     def _prepared(
@@ -203,8 +204,9 @@ def check_vertex_count(needed: int, vertices: Array) -> None:
 
 def checked_colours(colour: Colour | Array, vertex_count: int) -> Array:
     """Colours as (1, 3) or (V, 3), after checking that there is one, or one per vertex."""
-    colours = np.atleast_2d(np.asarray(colour))
-    if colours.shape not in {(1, 3), (vertex_count, 3)}:
+    colours = np.asarray(colour)
+    colours = colours[None] if colours.ndim == 1 else colours
+    if colours.shape not in ((1, 3), (vertex_count, 3)):
         raise ValueError(
             f"colours have shape {np.shape(colour)}; expected (3,) or ({vertex_count}, 3)"
         )

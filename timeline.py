@@ -23,7 +23,7 @@ Array = npt.NDArray[Any]
 
 _TIMELINE_EMPTY = np.array((70, 70, 70), np.float32)
 _TIMELINE_LABELLED = np.array((64, 156, 255), np.float32)
-_TIMELINE_NOW = (255, 255, 255)
+_TIMELINE_NOW = 255  # of all colours
 _TIMELINE_OPACITY = 0.75
 _LONGEST_LABEL_SEC = 0.2  # labels farther apart are shown one by one
 _MARK = (225, 225, 225)

@@ -146,7 +146,7 @@ def test_panels_are_alike_apart_and_in_the_picture(
     assert len({box.top for box in placed}) == rows
     covered = np.zeros((made.height, made.width), int)
     for box in placed:
-        assert all(side % 2 == 0 for side in dataclasses.astuple(box))
+        assert all(side % 2 == 0 for side in box)
         covered[box.top : box.bottom, box.left : box.right] += 1
     assert covered.max() == 1
     assert covered.sum() == sum((b.right - b.left) * (b.bottom - b.top) for b in placed)
