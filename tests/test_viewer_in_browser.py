@@ -35,7 +35,7 @@ ARGUMENTS = [
     "--ignore-gpu-blocklist",
 ]
 SIZE: Any = {"width": 1280, "height": 800}
-PATIENCE_SEC = 75
+PATIENCE_SEC = 180  # a page without a graphics card draws a frame in some seconds
 PICKLE = ROOT / "samples/sampleDance_10_14.pkl"
 VIDEO = ROOT / "samples/sampleDance_000010_000014.mp4"
 WITHOUT_LABEL = {*range(45, 60), *range(85, 94)}  # and two frames from those that have one
