@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import bench_body_model, clip, summary
-from benchmarks.measure import Timing, measure, ratio
+from benchmarks.measure import Timing, measure, ratio, share_taken_away
 from benchmarks.peers import MAKERS, PACKAGES, ours, ours_antialiased
 from benchmarks.workload import workload
 
@@ -188,11 +188,14 @@ SECTIONS: tuple[Callable[[], Section], ...] = (
 
 def main() -> int:
     """Runs every section; returns the exit code."""
-    sections = []
+    sections, taken = [], [share_taken_away()]
     for make in SECTIONS:
         sections.append(make())
+        taken.append(share_taken_away())
         print(sections[-1].text, end="\n\n", flush=True)
-    text = "\n\n".join([_heading(), *(section.text for section in sections)])
+    heading = f"{_heading()}\n{_disturbance(taken)}"
+    print(heading)
+    text = "\n\n".join([heading, *(section.text for section in sections)])
     RESULTS.write_text(text + "\n")
     return 0 if all(section.is_met for section in sections) else 1
 
@@ -206,6 +209,14 @@ def _heading() -> str:
         f"- {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}, {_processor()}, "
         f"{os.cpu_count()} cores, {platform.system()}\n"
         f"- Python {platform.python_version()}, {versions}"
+    )
+
+
+def _disturbance(taken: list[float]) -> str:
+    shares = ", ".join(f"{share:.0%}" for share in taken)
+    return (
+        "- Share of the time that others on the machine took, before each table and after the "
+        f"last: {shares}. Above 5% targets may be met or missed for that alone."
     )
 
 

@@ -21,6 +21,8 @@ Maker = Callable[[Workload], Callable[[], Array]]
 _WARM_UP_SEC = 0.5
 _ROUND_SEC = 0.05  # how long each is called for in a round, once at least
 _START_SEC = 180
+_PROBE_SEC = 2.0
+_PAUSE_SEC = 0.001  # a process that only looks at the clock does so far more often
 _LEAST_OVERLAP = 0.9
 
 
@@ -51,6 +53,21 @@ class Timing:
 def ratio(first: Timing, second: Timing) -> float:
     """How many times as long the first takes: the median over the rounds."""
     return statistics.median(a / b for a, b in zip(first.rounds, second.rounds, strict=True))
+
+
+def share_taken_away() -> float:
+    """Of the time, in which this process did not run although it had something to do.
+
+    Other programs take it, or other guests of the host. Calls longer than a slice of the scheduler
+    suffer more from such pauses than shorter ones, so they spoil ratios too.
+    """
+    taken, before = 0.0, time.perf_counter()
+    end = before + _PROBE_SEC
+    while before < end:
+        now = time.perf_counter()
+        taken += now - before if now - before > _PAUSE_SEC else 0.0
+        before = now
+    return taken / _PROBE_SEC
 
 
 def measure(
