@@ -3,19 +3,24 @@
     @kernel
     def _add(a, b): ...
 
+    with while_compiling(lambda: print("compiling")):
+        _add(1, 2)                                 # prints it if nothing was kept
+
 Covered by tests/test_kernels.py.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numba
+from numba.core import event
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
@@ -39,6 +44,24 @@ def kernel(function: Callable[..., Any]) -> Any:
         return numba.njit(**_OPTIONS)(function)
     numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]  # made at run time
     return numba.njit(cache=True, **_OPTIONS)(function)
+
+
+@contextlib.contextmanager
+def while_compiling(tell: Callable[[], None]) -> Iterator[None]:
+    """Calls `tell` whenever something is compiled in the block, which takes seconds, not loaded."""
+    with event.install_listener("numba:compile", _Listener(tell)):
+        yield
+
+
+class _Listener(event.Listener):
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell = tell
+
+    def on_start(self, _: Any) -> None:
+        self._tell()
+
+    def on_end(self, _: Any) -> None:
+        pass
 
 
 def _private_temporary_folder() -> Path | None:

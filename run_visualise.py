@@ -28,6 +28,7 @@ from export_meshes import FRAME_CHOICE
 from exports import EXPORTS
 from faces import FACES_FILE
 from inputs import ClipInputs, ClipSource, find_clip, is_batch, without_leading_dashes
+from kernels import while_compiling
 from keypoints import JOINT_NAMES
 from kinetics_download import define_download_flags, download_options
 from messages import one_line
@@ -103,14 +104,17 @@ def _run(inputs: list[str], options: VisualiseOptions, values: flags.FlagValues)
 
 
 def _draw(source: ClipSource, options: VisualiseOptions) -> ClipReport:
+    told = f"{source.clip}: compiling, only once"
     # disable=None: no bar where nobody watches.
     with tqdm.tqdm(desc=source.clip, unit="frame", disable=None, leave=False) as bar:
 
         def progress(done: int, expected: int) -> None:
             bar.total = expected
+            bar.set_description_str(source.clip, refresh=False)
             bar.update(done - bar.n)
 
-        report = visualise.visualise_clip(source, options, progress)
+        with while_compiling(lambda: bar.set_description_str(told)):
+            report = visualise.visualise_clip(source, options, progress)
     for warning in report.warnings:
         print(f"{report.clip}: warning: {one_line(warning)}", file=sys.stderr)
     print(

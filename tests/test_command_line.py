@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numba
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -26,6 +27,7 @@ import visualise
 from batch import BatchOptions, BatchSummary
 from bodies import BodyOptions
 from downloaders import DownloadOptions
+from layouts import Layout, make_layout
 from options import VisualiseOptions
 from report import ClipReport
 from run_visualise import main
@@ -386,6 +388,20 @@ def test_a_progress_bar_on_a_terminal_only(
     assert CLIP in terminal.getvalue()
     assert "frame" in terminal.getvalue()
     assert terminal.getvalue().endswith("\r")  # it cleans up behind itself
+
+
+def test_the_bar_tells_of_compiling(
+    run: Run, make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compiling(*arguments: Any) -> Layout:
+        numba.njit(lambda value: value)(1)
+        return make_layout(*arguments)
+
+    monkeypatch.setattr(visualise, "make_layout", compiling)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert run("--filename", make_clip())[0] == 0
+    assert f"{CLIP}: compiling" in terminal.getvalue()
 
 
 def test_a_no_flag_with_a_value_is_wrong_usage(run: Run) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numba
 import pytest
 
-from kernels import kernel
+from kernels import kernel, while_compiling
 
 
 def double(value: int) -> int:
@@ -59,3 +59,15 @@ def test_other_errors_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba, "njit", fail)
     with pytest.raises(RuntimeError, match="something else"):
         kernel(double)
+
+
+def test_compiling_is_told_and_loading_is_not(nowhere: Path) -> None:
+    told: list[str] = []
+    with while_compiling(lambda: told.append("first")):
+        kernel(double)(21)
+    assert set(told) == {"first"}
+    assert list(nowhere.rglob("*.nbi"))
+    with while_compiling(lambda: told.append("again")):
+        assert kernel(double)(21) == 42
+    kernel(lambda value: value)(1)
+    assert set(told) == {"first"}
