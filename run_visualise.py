@@ -104,7 +104,7 @@ def _run(inputs: list[str], options: VisualiseOptions, values: flags.FlagValues)
 
 
 def _draw(source: ClipSource, options: VisualiseOptions) -> ClipReport:
-    told = f"{source.clip}: compiling, only once"
+    compiling = f"{source.clip}: compiling, only once"
     # disable=None: no bar where nobody watches.
     with tqdm.tqdm(desc=source.clip, unit="frame", disable=None, leave=False) as bar:
 
@@ -113,7 +113,7 @@ def _draw(source: ClipSource, options: VisualiseOptions) -> ClipReport:
             bar.set_description_str(source.clip, refresh=False)
             bar.update(done - bar.n)
 
-        with while_compiling(lambda: bar.set_description_str(told)):
+        with while_compiling(lambda: bar.set_description_str(compiling)):
             report = visualise.visualise_clip(source, options, progress)
     for warning in report.warnings:
         print(f"{report.clip}: warning: {one_line(warning)}", file=sys.stderr)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -18,6 +19,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tqdm
 from conftest import CLIP, TIMES, white_picture
 from renderers import hide, needs_opendr
 from synthetic import Sound, body, decode, write_pickle, write_video
@@ -398,10 +400,14 @@ def test_the_bar_tells_of_compiling(
         return make_layout(*arguments)
 
     monkeypatch.setattr(visualise, "make_layout", compiling)
+    every_frame = functools.partial(tqdm.tqdm, mininterval=0)
+    monkeypatch.setattr("run_visualise.tqdm.tqdm", every_frame)
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     assert run("--filename", make_clip())[0] == 0
-    assert f"{CLIP}: compiling" in terminal.getvalue()
+    _, told, later = terminal.getvalue().rpartition(f"{CLIP}: compiling")
+    assert told
+    assert f"{CLIP}: 100%" in later
 
 
 def test_a_no_flag_with_a_value_is_wrong_usage(run: Run) -> None:
